@@ -1,0 +1,83 @@
+package signature
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Timestamp is where the time of signing is found, and how far it may be from
+// the time of verifying. The zero value means that the sender signs no time.
+// At most one of Header, Field and JSON is set, and what it names must be part
+// of the signed string.
+type Timestamp struct {
+	Header string `json:"header,omitempty"`
+	// Field is the tag that carries the time inside the list that carries the
+	// signatures: Stripe's "t".
+	Field string `json:"field,omitempty"`
+	// JSON is the path of a string or number in the body.
+	JSON string `json:"json,omitempty"`
+	// Unit is how the time is written; empty is auto.
+	Unit Unit `json:"unit,omitempty"`
+	// Tolerance is the largest distance allowed, before and after. Zero means
+	// that the time is not checked. In JSON it is a Go duration such as "5m";
+	// "0s" is zero, and leaving it out beside a source means 5 minutes.
+	Tolerance time.Duration `json:"tolerance"`
+}
+
+// Unit is how a time is written.
+type Unit string
+
+// The units. Auto takes a number below 10^12 for seconds, any other for
+// milliseconds: the seconds reach the year 33 658, the milliseconds begin in 2001.
+const (
+	Auto         Unit = "auto"
+	Seconds      Unit = "s"
+	Milliseconds Unit = "ms"
+	RFC3339      Unit = "rfc3339"
+)
+
+// defaultTolerance is what Stripe, Standard Webhooks, Clink and Slack advise.
+const defaultTolerance = 5 * time.Minute
+
+// timestampJSON is the JSON form of Timestamp.
+type timestampJSON struct {
+	Header    string  `json:"header,omitempty"`
+	Field     string  `json:"field,omitempty"`
+	JSON      string  `json:"json,omitempty"`
+	Unit      Unit    `json:"unit,omitempty"`
+	Tolerance *string `json:"tolerance,omitempty"`
+}
+
+// UnmarshalJSON reads the form the configuration has; an unknown name is an
+// error, whatever the decoder around it allows.
+func (t *Timestamp) UnmarshalJSON(text []byte) error {
+	var w timestampJSON
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&w); err != nil {
+		return fmt.Errorf("timestamp: %w", err)
+	}
+	*t = Timestamp{Header: w.Header, Field: w.Field, JSON: w.JSON, Unit: w.Unit}
+	if w.Tolerance == nil {
+		if t.present() {
+			t.Tolerance = defaultTolerance
+		}
+		return nil
+	}
+	var err error
+	if t.Tolerance, err = time.ParseDuration(*w.Tolerance); err != nil {
+		return fmt.Errorf("timestamp tolerance: %w", err)
+	}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (t Timestamp) MarshalJSON() ([]byte, error) {
+	tolerance := t.Tolerance.String()
+	return json.Marshal(timestampJSON{t.Header, t.Field, t.JSON, t.Unit, &tolerance})
+}
+
+// present says that the sender signs a time.
+func (t Timestamp) present() bool { return t.Header != "" || t.Field != "" || t.JSON != "" }
