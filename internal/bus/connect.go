@@ -1,0 +1,155 @@
+package bus
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/jsm.go/natscontext"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// External is a NATS cluster that others run.
+type External struct {
+	URL     string // nats://a:4222,nats://b:4222
+	Creds   string // a .creds file, read again at every reconnect; may be empty
+	Context string // a context of the nats CLI, used instead of URL and Creds; may be empty
+	TLS     TLS
+}
+
+// TLS names PEM files; empty ones are not used.
+type TLS struct{ CA, Cert, Key string }
+
+const (
+	reconnectWait = 500 * time.Millisecond
+	// publishPending bounds the publishes in flight. The gateway bounds its
+	// requests below it.
+	publishPending = 4096
+	// ackTimeout ends the wait for a lost acknowledgement, so that none is
+	// waited for for ever; callers give up long before.
+	ackTimeout = time.Minute
+)
+
+func (b *Bus) connect(ctx context.Context) error {
+	var err error
+	var once sync.Once
+	closed := func(conn *nats.Conn) {
+		once.Do(func() {
+			b.config.Logger.Error("connection to the bus has ended", "error", conn.LastError())
+			close(b.closed)
+		})
+	}
+	if b.publishing, err = b.dial(ctx, "jethook publish", closed); err != nil {
+		return err
+	}
+	if b.consuming, err = b.dial(ctx, "jethook deliver", closed); err != nil {
+		return err
+	}
+	if b.publisher, err = jetstream.New(b.publishing,
+		jetstream.WithPublishAsyncMaxPending(publishPending), jetstream.WithPublishAsyncTimeout(ackTimeout)); err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	if b.consumer, err = jetstream.New(b.consuming); err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	return nil
+}
+
+func (b *Bus) dial(ctx context.Context, name string, closed nats.ConnHandler) (*nats.Conn, error) {
+	options := []nats.Option{
+		nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait),
+		nats.ClosedHandler(closed),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.config.Logger.Warn("disconnected from the bus", "error", err)
+			}
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			b.config.Logger.Warn("bus reports an error", "error", err)
+		}),
+	}
+	if b.server != nil {
+		conn, err := nats.Connect("", append(options, nats.InProcessServer(b.server), b.users.option())...)
+		if err != nil {
+			return nil, fmt.Errorf("connect to the embedded server: %w", err)
+		}
+		return conn, nil
+	}
+	return b.dialExternal(ctx, options)
+}
+
+// dialExternal tries again until ctx ends, so that a bridge may start before
+// its cluster does.
+func (b *Bus) dialExternal(ctx context.Context, options []nats.Option) (*nats.Conn, error) {
+	connect, err := b.config.External.connector(options)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		conn, err := connect()
+		if err == nil {
+			return conn, nil
+		}
+		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
+			return nil, fmt.Errorf("connect to the bus: %w: check nats.creds", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("connect to the bus: %w", err)
+		case <-time.After(reconnectWait):
+			b.config.Logger.Warn("bus is not reachable yet", "error", err)
+		}
+	}
+}
+
+func (e External) connector(options []nats.Option) (func() (*nats.Conn, error), error) {
+	if e.Context != "" {
+		known, err := natscontext.New(e.Context, true)
+		if err != nil {
+			return nil, fmt.Errorf("nats.context %q: %w", e.Context, err)
+		}
+		return func() (*nats.Conn, error) { return known.Connect(options...) }, nil
+	}
+	if e.Creds != "" {
+		options = append(options, nats.UserCredentials(e.Creds))
+	}
+	config, err := e.TLS.config()
+	if err != nil {
+		return nil, err
+	}
+	if config != nil {
+		options = append(options, nats.Secure(config))
+	}
+	return func() (*nats.Conn, error) { return nats.Connect(e.URL, options...) }, nil
+}
+
+func (t TLS) config() (*tls.Config, error) {
+	if t == (TLS{}) {
+		return nil, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("nats.tls.ca: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("nats.tls.ca: %s holds no PEM certificate", t.CA)
+		}
+	}
+	if t.Cert != "" || t.Key != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("nats.tls.cert and nats.tls.key: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return config, nil
+}

@@ -1,0 +1,14 @@
+package bus
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// flushFile waits until the data of the file, and what is needed to read them
+// back, are on the disk.
+func flushFile(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
+
+// lockFile takes the file for this process, or fails at once.
+func lockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package bus
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func flushFile(f *os.File) error { return f.Sync() }
+
+func lockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }

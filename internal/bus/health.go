@@ -1,0 +1,81 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+// Check is one condition for taking traffic.
+type Check struct {
+	Name string
+	Err  error // nil when the condition holds; says what to do where an operator can act
+}
+
+// headroom is what a stream must still hold to count as writable: one message
+// of the largest size, or a hundredth of a small stream.
+func headroom(limit int64) int64 { return min(maxPayload, limit/100) }
+
+// Health tells whether events can be stored now, one check for each thing that
+// can be in the way. ctx bounds the questions to the server.
+func (b *Bus) Health(ctx context.Context) []Check {
+	checks := []Check{{Name: "bus", Err: b.reachable()}}
+	if b.server != nil {
+		checks = append(checks, Check{Name: "store", Err: b.storeHealth()})
+	}
+	for _, env := range event.Envs() {
+		name := StreamName(env)
+		checks = append(checks, Check{Name: "stream " + name, Err: b.writable(ctx, name)})
+	}
+	return checks
+}
+
+func (b *Bus) reachable() error {
+	select {
+	case <-b.closed:
+		return errors.New("the connection has ended; start jethook again")
+	default:
+	}
+	if !b.publishing.IsConnected() || !b.consuming.IsConnected() {
+		return errors.New("not connected; trying again")
+	}
+	return nil
+}
+
+func (b *Bus) storeHealth() error {
+	if b.barrier != nil {
+		if err := b.barrier.err(); err != nil {
+			return err
+		}
+	}
+	if status := b.server.Healthz(&server.HealthzOptions{JSEnabledOnly: false}); status.Error != "" {
+		return errors.New(status.Error)
+	}
+	return nil
+}
+
+func (b *Bus) writable(ctx context.Context, name string) error {
+	stream, err := b.consumer.Stream(ctx, name)
+	if err != nil {
+		return err
+	}
+	info := stream.CachedInfo()
+	if limit := info.Config.MaxBytes; limit > 0 && info.State.Bytes > uint64(limit-headroom(limit)) {
+		return fmt.Errorf("full: %d of %d bytes; raise nats.stream.max_bytes or lower nats.stream.max_age", info.State.Bytes, limit)
+	}
+	return nil
+}
+
+// Sync flushes the definitions of streams and consumers to the disk, where the
+// configuration promises to survive a power cut. Whoever creates or changes a
+// consumer calls it before relying on the consumer's place.
+func (b *Bus) Sync() error {
+	if b.barrier == nil {
+		return nil
+	}
+	return b.barrier.syncTree()
+}

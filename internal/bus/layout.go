@@ -1,0 +1,175 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+// Names of what jethook keeps on the bus beside the event streams.
+const (
+	Retry    = "RETRY"    // work queue of pointers to events that are due again
+	Dead     = "DEAD"     // pointers to events that will not be tried again
+	Attempts = "ATTEMPTS" // records of delivery attempts
+
+	Endpoints = "ENDPOINTS" // bucket: the state of endpoints that replicas share
+	Secrets   = "SECRETS"   // bucket: generated secrets, encrypted
+)
+
+// Roots of the subjects of those streams; the next tokens are environment and
+// endpoint.
+const (
+	RetryWait    = "retry.wait" // a scheduled message: {env}.{endpoint}.{sequence}
+	RetryDue     = "retry.due"
+	DeadRoot     = "dead"
+	AttemptsRoot = "attempts"
+)
+
+const (
+	attemptsMaxAge   = 14 * 24 * time.Hour
+	attemptsMaxBytes = 1 << 30
+	layoutTimeout    = 30 * time.Second
+)
+
+// StreamName returns the name of the stream that holds env's events.
+func StreamName(env event.Env) string { return "EVENTS_" + strings.ToUpper(string(env)) }
+
+// streams are the definitions that the bus must match.
+func (b *Bus) streams() []jetstream.StreamConfig {
+	limits := b.config.Stream
+	var all []jetstream.StreamConfig
+	for _, env := range event.Envs() {
+		all = append(all, jetstream.StreamConfig{
+			Name:        StreamName(env),
+			Description: "events received in " + string(env),
+			Subjects:    []string{event.SubjectRoot + "." + string(env) + ".>"},
+			Storage:     jetstream.FileStorage,
+			Retention:   jetstream.LimitsPolicy,
+			Discard:     jetstream.DiscardNew, // full refuses; nothing undelivered is dropped to make room
+			MaxAge:      limits.MaxAge,
+			MaxBytes:    limits.MaxBytes,
+			Duplicates:  limits.DedupeWindow,
+			Replicas:    limits.Replicas,
+			AllowDirect: true,
+		})
+	}
+	return append(all,
+		jetstream.StreamConfig{
+			Name:        Retry,
+			Description: "deliveries that are due again; no limits, for a limit would drop them",
+			Subjects:    []string{RetryWait + ".>", RetryDue + ".>"},
+			Storage:     jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy,
+			Duplicates: min(limits.DedupeWindow, 10*time.Minute),
+			Replicas:   limits.Replicas, AllowMsgSchedules: true, AllowDirect: true,
+			// The server sets these itself for schedules; named so that they are no drift.
+			AllowRollup: true,
+		},
+		jetstream.StreamConfig{
+			Name:        Dead,
+			Description: "deliveries given up, with reason",
+			Subjects:    []string{DeadRoot + ".>"},
+			Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+			MaxAge: limits.MaxAge, Duplicates: min(limits.DedupeWindow, 10*time.Minute),
+			Replicas: limits.Replicas, AllowDirect: true,
+		},
+		jetstream.StreamConfig{
+			Name:        Attempts,
+			Description: "delivery attempts, in groups",
+			Subjects:    []string{AttemptsRoot + ".>"},
+			Storage:     jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
+			Discard: jetstream.DiscardOld, MaxAge: attemptsMaxAge, MaxBytes: attemptsMaxBytes,
+			Replicas: limits.Replicas, AllowDirect: true,
+		})
+}
+
+// ensureLayout creates what is missing and brings what differs back to its
+// definition, saying so: a setting was changed, or somebody else changed the
+// stream.
+func (b *Bus) ensureLayout(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, layoutTimeout)
+	defer cancel()
+	for _, want := range b.streams() {
+		if err := b.ensureStream(ctx, want); err != nil {
+			return fmt.Errorf("stream %s: %w", want.Name, explain(err))
+		}
+	}
+	for _, bucket := range []jetstream.KeyValueConfig{
+		{Bucket: Endpoints, Description: "state of endpoints", Replicas: b.config.Stream.Replicas},
+		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
+	} {
+		_, err := b.consumer.CreateKeyValue(ctx, bucket)
+		if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
+			return fmt.Errorf("bucket %s: %w", bucket.Bucket, explain(err))
+		}
+	}
+	return nil
+}
+
+func (b *Bus) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	stream, err := b.consumer.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		_, err = b.consumer.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return b.ensureStream(ctx, want) // another replica was first
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	have := stream.CachedInfo().Config
+	next, changed := overlay(have, want)
+	if len(changed) == 0 {
+		return nil
+	}
+	b.config.Logger.Warn("stream differs from the configuration and is updated", "stream", want.Name, "fields", changed)
+	_, err = b.consumer.UpdateStream(ctx, next)
+	return err
+}
+
+// overlay returns have with the fields that want sets, and their names where
+// they differ. What want leaves zero is the operator's to choose.
+func overlay(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []string) {
+	var changed []string
+	next := have
+	from, to := reflect.ValueOf(want), reflect.ValueOf(&next).Elem()
+	for i := range from.NumField() {
+		name := from.Type().Field(i).Name
+		enumerated := name == "Discard" || name == "Retention" || name == "Storage" // zero is a choice
+		if from.Field(i).IsZero() && !enumerated {
+			continue
+		}
+		if !reflect.DeepEqual(from.Field(i).Interface(), to.Field(i).Interface()) {
+			changed = append(changed, name)
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return next, changed
+}
+
+// explain adds the remedy to the errors an operator can mend.
+func explain(err error) error {
+	var api *jetstream.APIError
+	if !errors.As(err, &api) {
+		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
+			return fmt.Errorf("%w: enable JetStream on the server or for the account", err)
+		}
+		return err
+	}
+	switch api.ErrorCode {
+	case 10047, 10028:
+		return fmt.Errorf("%w: lower nats.stream.max_bytes or give the server more storage", err)
+	case 10074, 10005:
+		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
+	case 10002, 10026:
+		return fmt.Errorf("%w: raise the account's limits", err)
+	}
+	return err
+}
