@@ -2,6 +2,7 @@ package signature
 
 import (
 	"crypto"
+	"errors"
 	"fmt"
 	"log/slog"
 )
@@ -39,3 +40,27 @@ func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue returns "***".
 func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// maxKeys is how many keys one scheme takes. Rotating needs two.
+const maxKeys = 16
+
+// materials checks that keys fit the plan and takes them out of their wrapping.
+func (p *plan) materials(keys []Key) ([]*material, error) {
+	if p.family == noFamily {
+		if len(keys) > 0 {
+			return nil, errors.New("none verifies nothing: it takes no keys")
+		}
+		return nil, nil
+	}
+	if len(keys) == 0 || len(keys) > maxKeys {
+		return nil, fmt.Errorf("%s takes 1 to %d keys, not %d", p.name, maxKeys, len(keys))
+	}
+	out := make([]*material, len(keys))
+	for i, k := range keys {
+		if k.material == nil || k.material.family != p.family {
+			return nil, fmt.Errorf("key %d of %d was not read for %s", i+1, len(keys), p.name)
+		}
+		out[i] = k.material
+	}
+	return out, nil
+}

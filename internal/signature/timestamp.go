@@ -3,7 +3,9 @@ package signature
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -81,3 +83,74 @@ func (t Timestamp) MarshalJSON() ([]byte, error) {
 
 // present says that the sender signs a time.
 func (t Timestamp) present() bool { return t.Header != "" || t.Field != "" || t.JSON != "" }
+
+// lastSecond is the end of the year 9999, the last that RFC 3339 can write.
+const lastSecond = 253402300799
+
+// validate checks t beside the location it may be a field of.
+func (t Timestamp) validate(l Location) error {
+	switch t.Unit {
+	case "", Auto, Seconds, Milliseconds, RFC3339:
+	default:
+		return notAllowed("unit", t.Unit, []Unit{Auto, Seconds, Milliseconds, RFC3339})
+	}
+	sources := 0
+	for _, text := range []string{t.Header, t.Field, t.JSON} {
+		if text != "" {
+			sources++
+		}
+	}
+	switch {
+	case sources == 0 && t != Timestamp{}:
+		return errors.New("needs one of header, field and json")
+	case sources > 1:
+		return errors.New("needs only one of header, field and json")
+	case t.Tolerance < 0:
+		return fmt.Errorf("tolerance %s is negative", t.Tolerance)
+	case t.Field != "" && (l.KeyValue == "" || l.HeadersNumbered != ""):
+		return errors.New("field needs one list of signatures, with separator and key_value")
+	case t.Field != "" && t.Field == l.Tag:
+		return fmt.Errorf("field and tag are both %q", t.Field)
+	}
+	return nil
+}
+
+// parse reads a time of the unit. Numbers are digits and nothing else: no sign,
+// fraction, exponent or space, and none after the year 9999.
+func (u Unit) parse(text string) (time.Time, bool) {
+	if u == RFC3339 {
+		var t time.Time
+		err := t.UnmarshalText([]byte(text)) // strict, as time.Parse is not
+		return t, err == nil
+	}
+	for _, c := range []byte(text) {
+		if c < '0' || c > '9' {
+			return time.Time{}, false
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return time.Time{}, false
+	}
+	if u == Seconds || u != Milliseconds && n < 1e12 {
+		return time.Unix(n, 0), n <= lastSecond
+	}
+	return time.UnixMilli(n), n <= lastSecond*1000+999
+}
+
+// format writes t in the unit; auto is milliseconds.
+func (u Unit) format(t time.Time) string {
+	switch u {
+	case RFC3339:
+		return t.UTC().Format(time.RFC3339)
+	case Seconds:
+		return strconv.FormatInt(t.Unix(), 10)
+	default:
+		return strconv.FormatInt(t.UnixMilli(), 10)
+	}
+}
+
+// tolerates says that signed is near enough to now, or that it does not matter.
+func (t Timestamp) tolerates(signed, now time.Time) bool {
+	return t.Tolerance == 0 || signed.Sub(now).Abs() <= t.Tolerance
+}
