@@ -1,0 +1,48 @@
+package config
+
+import "reflect"
+
+// Load reads the files, later ones over earlier ones key by key; the lists
+// sources, endpoints and subscribers merge by name, other lists are replaced,
+// and a key without a value leaves things as they are. With no files, all is
+// default. An error is a *Problems.
+func Load(paths []string) (*Config, error) {
+	var problems Problems
+	var root *node
+	for _, path := range paths {
+		root = overlay(reflect.TypeFor[Config](), root, readFile(path, &problems))
+	}
+	return build(root, paths, &problems)
+}
+
+// build makes the configuration from the merged files.
+func build(root *node, paths []string, problems *Problems) (*Config, error) {
+	c := &Config{nodes: map[string]*node{}}
+	setDefaults(reflect.ValueOf(c).Elem())
+	if root != nil {
+		d := decoder{problems: problems, nodes: c.nodes}
+		d.decode(root, reflect.ValueOf(c).Elem(), key{})
+	}
+	c.complete()
+	c.check(problems)
+	if err := problems.Err(paths); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// complete fills in defaults that depend on other keys.
+func (c *Config) complete() {
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if s.Preset != "" {
+			continue
+		}
+		if len(s.Event) == 0 {
+			s.Event = []string{"json:type"}
+		}
+		if len(s.DeliveryID) == 0 {
+			s.DeliveryID = []string{"hash:body"}
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Size is a number of bytes.
+type Size int64
+
+// sizeUnits are in the order in which String tries them.
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{
+	{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
+	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3}, {"B", 1},
+}
+
+// errTooLarge is for numbers that fit no register.
+var errTooLarge = errors.New("it is too large")
+
+// errForm says that a text has not the form at all; the form's words say the rest.
+var errForm = errors.New("")
+
+// ParseSize reads a size such as 768KiB, 1.5GiB or 20MB.
+func ParseSize(text string) (Size, error) {
+	if text == "0" {
+		return 0, nil
+	}
+	for _, unit := range sizeUnits {
+		number, ok := strings.CutSuffix(text, unit.name)
+		if !ok {
+			continue
+		}
+		value, err := parseDecimal(number)
+		if err != nil {
+			return 0, err
+		}
+		if value *= float64(unit.bytes); value >= math.MaxInt64 {
+			return 0, errTooLarge
+		}
+		if value != math.Trunc(value) {
+			return 0, errors.New("it is not a whole number of bytes")
+		}
+		return Size(value), nil
+	}
+	return 0, errForm
+}
+
+// String is the size in the largest unit that divides it.
+func (s Size) String() string {
+	for _, unit := range sizeUnits {
+		if s != 0 && int64(s)%unit.bytes == 0 {
+			return strconv.FormatInt(int64(s)/unit.bytes, 10) + unit.name
+		}
+	}
+	return "0"
+}
+
+// Rate is a number of events in a time. The zero value is no limit.
+type Rate struct {
+	Count int
+	Per   time.Duration // a second, a minute or an hour
+}
+
+// ParseRate reads a rate such as 500/s, 100/m or 10/h, or none.
+func ParseRate(text string) (Rate, error) {
+	if text == "none" {
+		return Rate{}, nil
+	}
+	number, per, ok := strings.Cut(text, "/")
+	unit, known := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[per]
+	if !ok || !known {
+		return Rate{}, errForm
+	}
+	count, err := strconv.ParseUint(number, 10, 31)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return Rate{}, errTooLarge
+	case err != nil:
+		return Rate{}, errForm
+	case count == 0:
+		return Rate{}, errors.New("it would let nothing through; for no limit write none")
+	}
+	return Rate{Count: int(count), Per: unit}, nil
+}
+
+// PerSecond is the rate for a limiter; 0 is no limit.
+func (r Rate) PerSecond() float64 {
+	if r.Per <= 0 {
+		return 0
+	}
+	return float64(r.Count) / r.Per.Seconds()
+}
+
+// String is the form that ParseRate reads.
+func (r Rate) String() string {
+	switch r.Per {
+	case time.Second:
+		return fmt.Sprintf("%d/s", r.Count)
+	case time.Minute:
+		return fmt.Sprintf("%d/m", r.Count)
+	case time.Hour:
+		return fmt.Sprintf("%d/h", r.Count)
+	}
+	return "none"
+}
+
+// Start is where a new endpoint begins in the stream. The zero value is now.
+type Start struct {
+	Beginning bool      // with the oldest event that is kept
+	At        time.Time // with the first event received from then on, unless zero
+}
+
+// ParseStart reads now, beginning or a time in RFC 3339.
+func ParseStart(text string) (Start, error) {
+	switch text {
+	case "now":
+		return Start{}, nil
+	case "beginning":
+		return Start{Beginning: true}, nil
+	}
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || at.IsZero() {
+		return Start{}, errForm
+	}
+	return Start{At: at}, nil
+}
+
+// String is the form that ParseStart reads.
+func (s Start) String() string {
+	switch {
+	case s.Beginning:
+		return "beginning"
+	case !s.At.IsZero():
+		return s.At.Format(time.RFC3339Nano)
+	}
+	return "now"
+}
+
+var durationPart = regexp.MustCompile(`^([0-9]+)(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d|w)`)
+
+// ParseDuration reads a duration such as 30d, 10m, 1h30m or 0: that of
+// time.ParseDuration and the units d, 24 hours, and w, 7 days. It has no sign.
+func ParseDuration(text string) (time.Duration, error) {
+	if text == "0" {
+		return 0, nil
+	}
+	units := map[string]time.Duration{
+		"ns": time.Nanosecond, "us": time.Microsecond, "µs": time.Microsecond, "ms": time.Millisecond,
+		"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour,
+	}
+	if text == "" {
+		return 0, errForm
+	}
+	var total time.Duration
+	for rest := text; rest != ""; {
+		part := durationPart.FindStringSubmatch(rest)
+		if part == nil {
+			return 0, errForm
+		}
+		unit := units[part[3]]
+		whole, err := strconv.ParseInt(part[1], 10, 64)
+		if err != nil || whole > int64((math.MaxInt64-total)/unit)-1 {
+			return 0, errors.New("it is longer than 292 years")
+		}
+		fraction, _ := strconv.ParseFloat("0"+part[2], 64)
+		total += time.Duration(whole)*unit + time.Duration(math.Round(fraction*float64(unit)))
+		rest = rest[len(part[0]):]
+	}
+	return total, nil
+}
+
+// formatDuration is the form that ParseDuration reads, without units that are
+// zero: 10m, not 10m0s.
+func formatDuration(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d == 0:
+		return "0"
+	case d > day && d%day == 0:
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// parseDecimal reads digits with at most one point: no sign, exponent, Inf or NaN.
+func parseDecimal(text string) (float64, error) {
+	if text == "" || strings.Trim(text, "0123456789.") != "" {
+		return 0, errForm
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, errTooLarge
+	case err != nil:
+		return 0, errForm
+	}
+	return value, nil
+}
