@@ -131,3 +131,9 @@ func (b *Bus) Close() error {
 	}
 	return nil
 }
+
+// maxHeaderRoom is what a message's headers may take beside its body.
+const maxHeaderRoom = 64 << 10
+
+// MaxBody returns the largest body in bytes that the bus takes with an event.
+func (b *Bus) MaxBody() int64 { return b.publishing.MaxPayload() - maxHeaderRoom }

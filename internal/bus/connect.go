@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -18,13 +17,13 @@ import (
 // External is a NATS cluster that others run.
 type External struct {
 	URL     string // nats://a:4222,nats://b:4222
-	Creds   string // a .creds file, read again at every reconnect; may be empty
+	Creds   []byte // the text of a .creds file; may be empty
 	Context string // a context of the nats CLI, used instead of URL and Creds; may be empty
 	TLS     TLS
 }
 
-// TLS names PEM files; empty ones are not used.
-type TLS struct{ CA, Cert, Key string }
+// TLS holds PEM texts; empty ones are not used.
+type TLS struct{ CA, Cert, Key []byte }
 
 const (
 	reconnectWait = 500 * time.Millisecond
@@ -116,8 +115,8 @@ func (e External) connector(options []nats.Option) (func() (*nats.Conn, error), 
 		}
 		return func() (*nats.Conn, error) { return known.Connect(options...) }, nil
 	}
-	if e.Creds != "" {
-		options = append(options, nats.UserCredentials(e.Creds))
+	if len(e.Creds) > 0 {
+		options = append(options, nats.UserCredentialBytes(e.Creds))
 	}
 	config, err := e.TLS.config()
 	if err != nil {
@@ -130,22 +129,18 @@ func (e External) connector(options []nats.Option) (func() (*nats.Conn, error), 
 }
 
 func (t TLS) config() (*tls.Config, error) {
-	if t == (TLS{}) {
+	if len(t.CA)+len(t.Cert)+len(t.Key) == 0 {
 		return nil, nil
 	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, fmt.Errorf("nats.tls.ca: %w", err)
-		}
+	if len(t.CA) > 0 {
 		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("nats.tls.ca: %s holds no PEM certificate", t.CA)
+		if !config.RootCAs.AppendCertsFromPEM(t.CA) {
+			return nil, errors.New("nats.tls.ca holds no PEM certificate")
 		}
 	}
-	if t.Cert != "" || t.Key != "" {
-		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+	if len(t.Cert)+len(t.Key) > 0 {
+		pair, err := tls.X509KeyPair(t.Cert, t.Key)
 		if err != nil {
 			return nil, fmt.Errorf("nats.tls.cert and nats.tls.key: %w", err)
 		}

@@ -17,8 +17,8 @@ type Check struct {
 }
 
 // headroom is what a stream must still hold to count as writable: one message
-// of the largest size, or a hundredth of a small stream.
-func headroom(limit int64) int64 { return min(maxPayload, limit/100) }
+// of the largest size, or a tenth of a small stream.
+func headroom(limit int64) int64 { return min(maxPayload, limit/10) }
 
 // Health tells whether events can be stored now, one check for each thing that
 // can be in the way. ctx bounds the questions to the server.

@@ -25,9 +25,9 @@ type Embedded struct {
 }
 
 const (
-	// maxPayload holds the largest body a source may accept, 8 MiB, and the
+	// maxPayload holds the largest body a source may accept, 7 MiB, and the
 	// headers of its message.
-	maxPayload = 9 << 20
+	maxPayload = 8 << 20
 	// startTimeout bounds the start of the embedded server, which reads its
 	// streams' indexes.
 	startTimeout = 2 * time.Minute

@@ -1,0 +1,178 @@
+// Package app assembles jethook from its configuration and runs it; tests embed it.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+
+	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/fanout"
+	"github.com/jethook/jethook/ingest"
+	"github.com/jethook/jethook/internal/bus"
+)
+
+// Options is what the configuration does not say.
+type Options struct {
+	// Version is the program's, for user-agent and telemetry. Required.
+	Version string
+	// Logger is required.
+	Logger *slog.Logger
+	// Stdout gets what is shown once, such as generated secrets; nothing else
+	// is written there. Required.
+	Stdout io.Writer
+}
+
+// App is one jethook process: the roles of its configuration on one bus.
+type App struct {
+	options   Options
+	telemetry *telemetry
+	bus       *bus.Bus
+	guard     *deliver.Guard
+	ingest    *ingest.Handler  // nil without the role
+	registry  *fanout.Registry // nil without the role
+	public    *listener        // nil without the role ingest
+	ops       *listener
+	readiness readiness
+
+	mu     sync.Mutex // held by Reload
+	config *config.Config
+}
+
+// New opens the bus and the listeners and puts the configuration into force;
+// the result takes traffic once Run is called. The error is *config.Problems
+// where the configuration is at fault. ctx bounds the start alone.
+func New(ctx context.Context, c *config.Config, options Options) (a *App, err error) {
+	if err := Check(c); err != nil {
+		return nil, err
+	}
+	a = &App{options: options, config: c}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+			a = nil
+		}
+	}()
+	if a.telemetry, err = newTelemetry(ctx, &a.options); err != nil {
+		return a, fmt.Errorf("set up telemetry: %w", err)
+	}
+	if a.bus, err = bus.Open(ctx, busConfig(c, a.options.Logger)); err != nil {
+		return a, err
+	}
+	if has(c, config.RoleDeliver) {
+		if err := a.openDelivery(c); err != nil {
+			return a, err
+		}
+	}
+	if has(c, config.RoleIngest) {
+		if err := a.openIngest(c); err != nil {
+			return a, err
+		}
+	}
+	if err := a.apply(ctx, c); err != nil {
+		return a, err
+	}
+	if a.ops, err = listen(c.Listen.Ops, a.opsHandler()); err != nil {
+		return a, fmt.Errorf("listen.ops: %w", err)
+	}
+	return a, nil
+}
+
+func (a *App) openIngest(c *config.Config) error {
+	var err error
+	if a.ingest, err = ingest.New(ingest.Config{
+		Publisher:      a.bus,
+		TrustedProxies: c.Listen.TrustedProxies,
+		Logger:         a.options.Logger,
+		Tracer:         a.telemetry.tracer("ingest"),
+		Meter:          a.telemetry.meter("ingest"),
+	}); err != nil {
+		return err
+	}
+	if a.public, err = listen(c.Listen.Ingest, a.ingest); err != nil {
+		return fmt.Errorf("listen.ingest: %w", err)
+	}
+	return nil
+}
+
+func (a *App) openDelivery(c *config.Config) error {
+	var err error
+	if a.guard, err = deliver.NewGuard(c.Deliver.AllowNetworks); err != nil {
+		return fmt.Errorf("deliver.allow_networks: %w", err)
+	}
+	a.registry, err = fanout.New(fanout.Config{
+		Bus:        a.bus,
+		Client:     deliver.NewClient(deliver.ClientConfig{Guard: a.guard, Version: a.options.Version}),
+		Keyset:     c.Encryption.Keyset.Reveal(),
+		KeysetFile: keysetFile(c),
+		ShowSecret: a.showSecret,
+		Logger:     a.options.Logger,
+		Tracer:     a.telemetry.tracer("deliver"),
+		Meter:      a.telemetry.meter("deliver"),
+	})
+	return err
+}
+
+// keysetFile is where an embedded bridge keeps the keyset it makes.
+func keysetFile(c *config.Config) string {
+	if !c.NATS.UseEmbedded() {
+		return ""
+	}
+	return filepath.Join(c.NATS.Embedded.StoreDir, "keyset.json")
+}
+
+func (a *App) showSecret(endpoint, secret string) {
+	fmt.Fprintf(a.options.Stdout, "endpoint %s: generated signing secret, shown this once: %s\n", endpoint, secret)
+}
+
+// Addresses returns where the process listens, by "ingest", "ops" and "nats";
+// those it does not have are absent.
+func (a *App) Addresses() map[string]string {
+	addresses := map[string]string{"ops": a.ops.address()}
+	if a.public != nil {
+		addresses["ingest"] = a.public.address()
+	}
+	if addr := a.bus.Addr(); addr != nil {
+		addresses["nats"] = addr.String()
+	}
+	return addresses
+}
+
+// listener is a server and the socket it serves.
+type listener struct {
+	server *http.Server
+	socket net.Listener
+}
+
+func listen(address string, handler http.Handler) (*listener, error) {
+	socket, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{server: newServer(handler), socket: socket}, nil
+}
+
+func (l *listener) address() string { return l.socket.Addr().String() }
+
+func (l *listener) serve() error {
+	if err := l.server.Serve(l.socket); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func has(c *config.Config, role config.Role) bool {
+	for _, r := range c.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}

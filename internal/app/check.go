@@ -1,0 +1,49 @@
+package app
+
+import (
+	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/ingest"
+)
+
+// Check finds what the configuration cannot see by itself: whether presets
+// exist, keys fit their algorithms and filters compile. The error is
+// *config.Problems, with each problem's place in its file.
+func Check(c *config.Config) error {
+	var problems config.Problems
+	for _, s := range c.Sources {
+		if _, err := ingestSource(s); err != nil {
+			problems.Add(s.Pos, "%v", err)
+		}
+	}
+	guard, err := deliver.NewGuard(c.Deliver.AllowNetworks)
+	if err != nil {
+		problems.Add(c.Position("deliver.allow_networks"), "%v", err)
+		return problems.Err(nil)
+	}
+	for _, e := range c.Endpoints {
+		endpoint, err := fanoutEndpoint(e)
+		if err == nil {
+			err = endpoint.Validate()
+		}
+		if err == nil {
+			err = guard.CheckURL(endpoint.URL)
+		}
+		if err != nil {
+			problems.Add(e.Pos, "%v", err)
+		}
+	}
+	return problems.Err(nil)
+}
+
+// clampBodies lowers what sources accept to what the bus takes, so that a body
+// it would never store is refused as too large instead of asked for again.
+func (a *App) clampBodies(sources []ingest.Source) {
+	for i, largest := 0, a.bus.MaxBody(); i < len(sources); i++ {
+		if sources[i].MaxBody > largest {
+			a.options.Logger.Warn("the bus takes smaller bodies than max_body; raise max_payload of the NATS servers",
+				"source", sources[i].Name, "max_body", sources[i].MaxBody, "limit", largest)
+			sources[i].MaxBody = largest
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/jethook/jethook/config"
+)
+
+// Reload puts a new configuration into force while the process runs: sources,
+// endpoints, subscribers and allow_networks at once. What needs a new start,
+// such as addresses and the bus, is left as it is and named in the log. On an
+// error the old configuration stays in force.
+func (a *App) Reload(ctx context.Context, c *config.Config) error {
+	if err := Check(c); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if fixed := needRestart(a.config, c); len(fixed) > 0 {
+		a.options.Logger.Warn("these settings changed and take effect when jethook is started again", "keys", fixed)
+	}
+	if err := a.apply(ctx, c); err != nil {
+		return err
+	}
+	a.config = c
+	a.options.Logger.Info("configuration is in force", "sources", len(c.Sources), "endpoints", len(c.Endpoints), "subscribers", len(c.Subscribers))
+	return nil
+}
+
+// apply gives each stage its part of the configuration. Sources come last, so
+// that an event of a new source finds the endpoints that want it.
+func (a *App) apply(ctx context.Context, c *config.Config) error {
+	sources, err := ingestSources(c)
+	if err != nil {
+		return err
+	}
+	if a.registry != nil {
+		endpoints, err := fanoutEndpoints(c)
+		if err != nil {
+			return err
+		}
+		if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
+			return err
+		}
+		if err := a.registry.Apply(ctx, endpoints, fanoutSubscribers(c)); err != nil {
+			return err
+		}
+	}
+	if c.NATS.UseEmbedded() && c.NATS.Embedded.Listen != "" {
+		if err := a.bus.SetUsers(busUsers(c)); err != nil {
+			return err
+		}
+	}
+	if a.ingest != nil {
+		a.clampBodies(sources)
+		return a.ingest.SetSources(sources)
+	}
+	return nil
+}
+
+func (a *App) current() *config.Config {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.config
+}
+
+// needRestart names the settings that differ and cannot change in a running
+// process.
+func needRestart(old, next *config.Config) []string {
+	var keys []string
+	for _, setting := range []struct {
+		key       string
+		old, next any
+	}{
+		{"roles", old.Roles, next.Roles},
+		{"listen", old.Listen, next.Listen},
+		{"nats", old.NATS, next.NATS},
+		{"encryption", old.Encryption, next.Encryption},
+		{"log", old.Log, next.Log},
+	} {
+		if !reflect.DeepEqual(setting.old, setting.next) {
+			keys = append(keys, setting.key)
+		}
+	}
+	return keys
+}

@@ -1,0 +1,111 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Bounds on a connection that a stranger holds. How long a body may take is
+// the gateway's to say.
+const (
+	headerTimeout  = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 32 << 10
+	// flushTimeout bounds the last act, sending telemetry that waits.
+	flushTimeout = 5 * time.Second
+)
+
+// ErrBusClosed is returned by Run when the connection to the bus has ended for
+// good, which a restart mends.
+var ErrBusClosed = errors.New("the connection to the bus has ended")
+
+func newServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+	}
+}
+
+// Run serves until ctx ends, then drains: readiness fails, traffic goes on for
+// listen.drain_delay, the listeners close, attempts in flight finish and the
+// rest is handed back, all within listen.drain_timeout. It returns nil after a
+// clean end. An App runs once.
+func (a *App) Run(ctx context.Context) error {
+	defer func() {
+		if err := a.close(); err != nil {
+			a.options.Logger.Error("close", "error", err)
+		}
+	}()
+	// Workers outlive ctx until the gateway has stopped; see drain.
+	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopDelivering()
+	group, serving := errgroup.WithContext(ctx)
+	group.Go(a.ops.serve)
+	if a.public != nil {
+		group.Go(a.public.serve)
+	}
+	if a.registry != nil {
+		group.Go(func() error { return a.registry.Run(delivering) })
+	}
+	group.Go(func() error {
+		var failure error
+		select {
+		case <-ctx.Done():
+		case <-serving.Done(): // a listener or the registry has failed
+		case <-a.bus.Closed():
+			failure = ErrBusClosed
+		}
+		return errors.Join(failure, a.drain(failure == nil && ctx.Err() != nil, stopDelivering))
+	})
+	a.readiness.set(ready)
+	a.options.Logger.Info("jethook is ready", "version", a.options.Version, "addresses", a.Addresses())
+	return group.Wait()
+}
+
+// drain is the end of Run in its order. A failure cuts the delay short.
+func (a *App) drain(orderly bool, stopDelivering context.CancelFunc) error {
+	a.readiness.set(draining)
+	listen := a.current().Listen
+	if orderly {
+		a.options.Logger.Info("draining", "delay", listen.DrainDelay, "timeout", listen.DrainTimeout)
+		time.Sleep(listen.DrainDelay)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), listen.DrainTimeout)
+	defer cancel()
+	var err error
+	if a.public != nil {
+		if err = a.public.server.Shutdown(ctx); err != nil {
+			err = fmt.Errorf("requests did not finish within listen.drain_timeout: %w", err)
+		}
+	}
+	stopDelivering()
+	// The ops listener answers to the last, so that operators can watch.
+	return errors.Join(err, a.ops.server.Close())
+}
+
+// close releases what New opened, in reverse order.
+func (a *App) close() error {
+	var errs []error
+	for _, l := range []*listener{a.ops, a.public} {
+		if l != nil {
+			errs = append(errs, l.server.Close())
+			_ = l.socket.Close() // closed already where it was served
+		}
+	}
+	if a.bus != nil {
+		errs = append(errs, a.bus.Close())
+	}
+	if a.telemetry != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		defer cancel()
+		errs = append(errs, a.telemetry.shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}

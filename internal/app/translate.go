@@ -1,0 +1,179 @@
+package app
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/fanout"
+	"github.com/jethook/jethook/ingest"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/provider"
+	"github.com/jethook/jethook/internal/signature"
+)
+
+// This file turns the configuration's words into each stage's own.
+
+func busConfig(c *config.Config, logger *slog.Logger) bus.Config {
+	nats := c.NATS
+	translated := bus.Config{
+		Logger: logger,
+		Stream: bus.Stream{
+			Replicas:     nats.Stream.Replicas,
+			MaxAge:       nats.Stream.MaxAge,
+			MaxBytes:     int64(nats.Stream.MaxBytes),
+			DedupeWindow: nats.Stream.DedupeWindow,
+		},
+	}
+	if nats.UseEmbedded() {
+		translated.Embedded = &bus.Embedded{
+			StoreDir:   nats.Embedded.StoreDir,
+			Listen:     nats.Embedded.Listen,
+			Durability: bus.Durability(nats.Embedded.Durability),
+			Users:      busUsers(c),
+		}
+		return translated
+	}
+	translated.External = bus.External{
+		URL:     nats.URL,
+		Creds:   []byte(nats.Creds.Reveal()),
+		Context: nats.Context,
+		TLS:     bus.TLS{CA: []byte(nats.TLS.CA), Cert: []byte(nats.TLS.Cert), Key: []byte(nats.TLS.Key.Reveal())},
+	}
+	return translated
+}
+
+func busUsers(c *config.Config) []bus.User {
+	var users []bus.User
+	for _, s := range c.Subscribers {
+		if s.NKey != "" {
+			users = append(users, bus.User{Name: s.Name, Env: event.Env(s.Env), NKey: s.NKey})
+		}
+	}
+	return users
+}
+
+func ingestSources(c *config.Config) ([]ingest.Source, error) {
+	sources := make([]ingest.Source, 0, len(c.Sources))
+	for _, s := range c.Sources {
+		source, err := ingestSource(s)
+		if err != nil {
+			return nil, fmt.Errorf("source %s: %w", s.Name, err)
+		}
+		sources = append(sources, source)
+	}
+	return sources, nil
+}
+
+func ingestSource(s config.Source) (ingest.Source, error) {
+	preset, err := Resolve(s)
+	if err != nil {
+		return ingest.Source{}, err
+	}
+	keys, err := sourceKeys(s, preset)
+	if err != nil {
+		return ingest.Source{}, err
+	}
+	verifier, err := signature.NewVerifier(*preset.Scheme, keys)
+	if err != nil {
+		return ingest.Source{}, err
+	}
+	extractor, err := provider.NewExtractor(preset.ExtractorConfig())
+	if err != nil {
+		return ingest.Source{}, err
+	}
+	var handshake *provider.Handshake
+	if preset.Handshake != "" {
+		if handshake, err = provider.NewHandshake(preset.Handshake, keys); err != nil {
+			return ingest.Source{}, err
+		}
+	}
+	return ingest.Source{
+		Name:         s.Name,
+		Env:          event.Env(s.Env),
+		Verifier:     verifier,
+		Extractor:    extractor,
+		Handshake:    handshake,
+		KeepHeaders:  append(preset.Headers, s.KeepHeaders...),
+		AllowIPs:     s.AllowIPs,
+		MaxBody:      int64(s.MaxBody),
+		Rate:         float64(s.Rate),
+		RejectStatus: preset.RejectStatus,
+		PublicURL:    s.PublicURL,
+	}, nil
+}
+
+func fanoutEndpoints(c *config.Config) ([]fanout.Endpoint, error) {
+	endpoints := make([]fanout.Endpoint, 0, len(c.Endpoints))
+	for _, e := range c.Endpoints {
+		endpoint, err := fanoutEndpoint(e)
+		if err != nil {
+			return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
+		}
+		endpoints = append(endpoints, endpoint)
+	}
+	return endpoints, nil
+}
+
+func fanoutEndpoint(e config.Endpoint) (fanout.Endpoint, error) {
+	style := deliver.Style(e.Signature)
+	keys, err := endpointKeys(style, e.Secrets)
+	if err != nil {
+		return fanout.Endpoint{}, err
+	}
+	header := make(http.Header, len(e.Headers))
+	for name, value := range e.Headers {
+		header.Set(name, value.Reveal())
+	}
+	return fanout.Endpoint{
+		Endpoint: deliver.Endpoint{
+			Name:        e.Name,
+			Env:         event.Env(e.Env),
+			URL:         e.URL,
+			Signature:   style,
+			Keys:        keys,
+			Timeout:     e.Timeout,
+			Concurrency: e.Concurrency,
+			Rate:        float64(e.Rate),
+			Filter:      e.Filter,
+			Header:      header,
+			Retry: deliver.Retry{
+				Attempts:    e.Retry.Attempts,
+				Initial:     e.Retry.Initial,
+				Multiplier:  e.Retry.Multiplier,
+				MaxInterval: e.Retry.MaxInterval,
+				MaxElapsed:  e.Retry.MaxElapsed,
+				Jitter:      e.Retry.Jitter,
+			},
+		},
+		Events:      patterns(e.Events, e.AllEvents),
+		Enabled:     e.Enabled,
+		Description: e.Description,
+		Start:       fanout.Start(e.Start),
+	}, nil
+}
+
+func fanoutSubscribers(c *config.Config) []fanout.Subscriber {
+	subscribers := make([]fanout.Subscriber, 0, len(c.Subscribers))
+	for _, s := range c.Subscribers {
+		subscribers = append(subscribers, fanout.Subscriber{
+			Name: s.Name, Env: event.Env(s.Env), Events: patterns(s.Events, s.AllEvents),
+		})
+	}
+	return subscribers
+}
+
+// patterns trusts what the configuration has checked.
+func patterns(texts []string, all bool) []event.Pattern {
+	if all {
+		return []event.Pattern{event.AllEvents}
+	}
+	selected := make([]event.Pattern, 0, len(texts))
+	for _, text := range texts {
+		selected = append(selected, event.Pattern(text))
+	}
+	return selected
+}

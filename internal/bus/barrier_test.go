@@ -1,0 +1,97 @@
+package bus
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+func TestAFlushThatFailsFailsEveryWaiterAndReadiness(t *testing.T) {
+	b := open(t, embedded(t.TempDir(), Power))
+	publish(t, b, numbered(0))
+	// A directory in the place of the next block cannot be flushed like a file
+	// that the server may write to; a dangling link cannot be opened at all.
+	loop := filepath.Join(b.barrier.streams, StreamName(event.Prod), "msgs", "2.blk")
+	if err := os.Symlink("2.blk", loop); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for n := range 8 {
+		group.Go(func() {
+			if _, err := b.Publish(t.Context(), numbered(n+1)); !errors.Is(err, event.ErrUnavailable) {
+				t.Errorf("event %d: error %v, want event.ErrUnavailable", n+1, err)
+			}
+		})
+	}
+	group.Wait()
+	if check := failingCheck(b.Health(t.Context())); check == nil || check.Name != "store" {
+		t.Errorf("failing check %+v, want store", check)
+	}
+	if err := os.Remove(loop); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Publish(t.Context(), numbered(9)); !errors.Is(err, event.ErrUnavailable) {
+		t.Errorf("error %v after the obstacle is gone: what the kernel forgot must not be taken as stored", err)
+	}
+}
+
+func TestEveryBlockFileIsFlushed(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := &blocks{dir: dir}
+	if err := b.flush(); err == nil {
+		t.Error("a stream without a block was flushed")
+	}
+	write("7.blk")
+	write("index.db")
+	for _, step := range []struct {
+		add  string
+		want int
+	}{{"", 7}, {"8.blk", 8}, {"9.blk", 9}} {
+		if step.add != "" {
+			write(step.add)
+		}
+		if err := b.flush(); err != nil || b.last != step.want {
+			t.Errorf("after adding %q the newest flushed is %d, %v; want %d", step.add, b.last, err, step.want)
+		}
+	}
+	// A purge takes the blocks away and goes on with another.
+	for _, name := range []string{"7.blk", "8.blk", "9.blk"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("12.blk")
+	if err := b.flush(); err != nil || b.last != 12 {
+		t.Errorf("after a purge the newest flushed is %d, %v; want 12", b.last, err)
+	}
+}
+
+func TestStoringGoesOnAcrossBlocksAndPurges(t *testing.T) {
+	config := embedded(t.TempDir(), Power)
+	config.Stream.MaxBytes = 32 << 20 // blocks of 4 MiB or less
+	b := open(t, config)
+	for n := range 40 {
+		e := numbered(n)
+		e.Data = make([]byte, 400<<10)
+		publish(t, b, e)
+		if n == 20 {
+			stream, err := b.JetStream().Stream(t.Context(), StreamName(event.Prod))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.Purge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
