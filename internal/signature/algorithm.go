@@ -86,6 +86,13 @@ func (a Algorithm) lookup() (algorithmEntry, error) {
 	return algorithmEntry{}, notAllowed("algorithm", a, names)
 }
 
+// Asymmetric reports whether a is verified with a public key rather than a
+// shared secret; false for an unknown algorithm.
+func (a Algorithm) Asymmetric() bool {
+	entry, err := a.lookup()
+	return err == nil && entry.family.public()
+}
+
 // public says that a signature is made with a private key and verified with a
 // public one.
 func (f family) public() bool {

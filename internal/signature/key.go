@@ -2,6 +2,7 @@ package signature
 
 import (
 	"crypto"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,16 +13,25 @@ import (
 // no key; NewVerifier and NewSigner refuse it. Keys are made by ParseKey and
 // ParseSigningKey and never change.
 type Key struct {
-	// material is behind a pointer so that fmt, which calls no methods on an
-	// unexported field that holds a Key, prints an address and not the bytes.
-	material *material
+	// hidden is a pointer to a pointer, which fmt prints as an address. It calls
+	// no method on a Key in an unexported field, and would follow one pointer.
+	hidden **material
 }
 
 type material struct {
 	family  family
-	secret  []byte           // secretFamily, tokenFamily, basicFamily
-	public  crypto.PublicKey // public families
-	private crypto.Signer    // public families, signing keys only
+	secret  []byte            // secretFamily, tokenFamily, basicFamily
+	digest  [sha256.Size]byte // of secret, which tokens are compared by
+	public  crypto.PublicKey  // public families
+	private crypto.Signer     // public families, signing keys only
+}
+
+// material is nil for the zero Key.
+func (k Key) material() *material {
+	if k.hidden == nil {
+		return nil
+	}
+	return *k.hidden
 }
 
 const redacted = "***"
@@ -44,23 +54,21 @@ func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
 // maxKeys is how many keys one scheme takes. Rotating needs two.
 const maxKeys = 16
 
-// materials checks that keys fit the plan and takes them out of their wrapping.
-func (p *plan) materials(keys []Key) ([]*material, error) {
+// fit checks that keys are what the plan needs.
+func (p *plan) fit(keys []Key) error {
 	if p.family == noFamily {
 		if len(keys) > 0 {
-			return nil, errors.New("none verifies nothing: it takes no keys")
+			return errors.New("none verifies nothing: it takes no keys")
 		}
-		return nil, nil
+		return nil
 	}
 	if len(keys) == 0 || len(keys) > maxKeys {
-		return nil, fmt.Errorf("%s takes 1 to %d keys, not %d", p.name, maxKeys, len(keys))
+		return fmt.Errorf("%s takes 1 to %d keys, not %d", p.name, maxKeys, len(keys))
 	}
-	out := make([]*material, len(keys))
 	for i, k := range keys {
-		if k.material == nil || k.material.family != p.family {
-			return nil, fmt.Errorf("key %d of %d was not read for %s", i+1, len(keys), p.name)
+		if m := k.material(); m == nil || m.family != p.family {
+			return fmt.Errorf("key %d of %d was not read for %s", i+1, len(keys), p.name)
 		}
-		out[i] = k.material
 	}
-	return out, nil
+	return nil
 }

@@ -2,6 +2,7 @@ package signature
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -109,7 +110,7 @@ func parse(a Algorithm, enc KeyEncoding, text string, asymmetric parseAsymmetric
 		return Key{}, fmt.Errorf("key for %s: %w", a, err)
 	}
 	m.family = entry.family
-	return Key{m}, nil
+	return Key{&m}, nil
 }
 
 func parseSecret(f family, enc KeyEncoding, text string) (*material, error) {
@@ -125,7 +126,7 @@ func parseSecret(f family, enc KeyEncoding, text string) (*material, error) {
 		}
 	}
 	secret, err := decodeKey(enc, text, "whsec_")
-	return &material{secret: secret}, err
+	return &material{secret: secret, digest: sha256.Sum256(secret)}, err
 }
 
 // decodeKey decodes the text of a key made of plain bytes. Its errors are its

@@ -9,8 +9,8 @@ import (
 )
 
 // verifyPublic verifies one signature over the payload of a plan.
-func (p *plan) verifyPublic(k *material, payload, signature []byte) bool {
-	switch public := k.public.(type) {
+func (p *plan) verifyPublic(k Key, payload, signature []byte) bool {
+	switch public := k.material().public.(type) {
 	case ed25519.PublicKey:
 		return ed25519.Verify(public, payload, signature)
 	case *ecdsa.PublicKey:
@@ -23,6 +23,6 @@ func (p *plan) verifyPublic(k *material, payload, signature []byte) bool {
 
 // signPrivate signs the payload of a plan. The standard library's signers give
 // ASN.1 for ECDSA and PKCS #1 v1.5 for RSA when told only the hash.
-func (p *plan) signPrivate(k *material, payload []byte) ([]byte, error) {
-	return k.private.Sign(rand.Reader, payload, crypto.SignerOpts(p.hash))
+func (p *plan) signPrivate(k Key, payload []byte) ([]byte, error) {
+	return k.material().private.Sign(rand.Reader, payload, crypto.SignerOpts(p.hash))
 }

@@ -55,10 +55,11 @@ func GenerateSecret(a Algorithm) (string, error) {
 // PublicKey gives the public half of an RSA, ECDSA or Ed25519 key as a PEM block
 // of type PUBLIC KEY, which may be shown to anyone.
 func PublicKey(signing Key) (string, error) {
-	if signing.material == nil || signing.material.public == nil {
+	m := signing.material()
+	if m == nil || m.public == nil {
 		return "", errors.New("the key has no public half")
 	}
-	der, err := x509.MarshalPKIXPublicKey(signing.material.public)
+	der, err := x509.MarshalPKIXPublicKey(m.public)
 	if err != nil {
 		return "", fmt.Errorf("writing a public key: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,7 +14,7 @@ import (
 // never changes.
 type Signer struct {
 	plan plan
-	keys []*material
+	keys []Key
 	pool sync.Pool
 }
 
@@ -29,19 +30,18 @@ func NewSigner(s Scheme, keys []Key) (*Signer, error) {
 	if p.place.JSON != "" || p.place.Form != "" {
 		return nil, errors.New("a signature inside the body cannot be produced, only verified")
 	}
-	materials, err := p.materials(keys)
-	if err != nil {
+	if err := p.fit(keys); err != nil {
 		return nil, err
 	}
-	for _, k := range materials {
-		if p.family.public() && k.private == nil {
+	for _, k := range keys {
+		if p.family.public() && k.material().private == nil {
 			return nil, fmt.Errorf("signing with %s needs private keys", p.name)
 		}
 	}
-	if p.place.Separator == "" && p.place.numbered == nil && len(materials) > 1 {
-		materials = materials[:1]
+	if p.place.Separator == "" && p.place.numbered == nil && len(keys) > 1 {
+		keys = keys[:1]
 	}
-	signer := &Signer{plan: p, keys: materials}
+	signer := &Signer{plan: p, keys: slices.Clone(keys)}
 	signer.pool.New = func() any { return signer.plan.newWork(signer.keys) }
 	return signer, nil
 }
@@ -101,9 +101,9 @@ func (s *Signer) signatures(w *work) ([]string, error) {
 	for i, k := range s.keys {
 		switch {
 		case s.plan.family == tokenFamily:
-			out = append(out, string(k.secret))
+			out = append(out, string(k.material().secret))
 		case s.plan.family == basicFamily:
-			out = append(out, "Basic "+base64.StdEncoding.EncodeToString(k.secret))
+			out = append(out, "Basic "+base64.StdEncoding.EncodeToString(k.material().secret))
 		case s.plan.family.public():
 			signature, err := s.plan.signPrivate(k, s.plan.payload(w))
 			if err != nil {

@@ -119,8 +119,7 @@ func (t Timestamp) validate(l Location) error {
 // fraction, exponent or space, and none after the year 9999.
 func (u Unit) parse(text string) (time.Time, bool) {
 	if u == RFC3339 {
-		var t time.Time
-		err := t.UnmarshalText([]byte(text)) // strict, as time.Parse is not
+		t, err := time.Parse(time.RFC3339, text)
 		return t, err == nil
 	}
 	for _, c := range []byte(text) {

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,11 +28,8 @@ var (
 // and never changes.
 type Verifier struct {
 	plan plan
-	keys []*material
-	// tokens are the SHA-256 of the keys of token and basic, so that what is
-	// compared has one length and tells nothing of the key's.
-	tokens [][sha256.Size]byte
-	pool   sync.Pool
+	keys []Key
+	pool sync.Pool
 }
 
 // NewVerifier checks the scheme and its keys, of which any may match. There are
@@ -41,15 +39,10 @@ func NewVerifier(s Scheme, keys []Key) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Verifier{plan: p}
-	if v.keys, err = p.materials(keys); err != nil {
+	if err := p.fit(keys); err != nil {
 		return nil, err
 	}
-	if p.family == tokenFamily || p.family == basicFamily {
-		for _, k := range v.keys {
-			v.tokens = append(v.tokens, sha256.Sum256(k.secret))
-		}
-	}
+	v := &Verifier{plan: p, keys: slices.Clone(keys)}
 	v.pool.New = func() any { return v.plan.newWork(v.keys) }
 	return v, nil
 }
@@ -154,6 +147,8 @@ func (v *Verifier) matchesPublic(w *work) bool {
 	return matched
 }
 
+// matchesToken compares digests: they have one length, so that the time tells
+// nothing of the key's.
 func (v *Verifier) matchesToken(w *work) bool {
 	matched := 0
 	for _, candidate := range w.candidates {
@@ -164,8 +159,8 @@ func (v *Verifier) matchesToken(w *work) bool {
 			w.decoded = append(w.decoded[:0], candidate...)
 		}
 		got := sha256.Sum256(w.decoded)
-		for i := range v.tokens {
-			matched |= subtle.ConstantTimeCompare(got[:], v.tokens[i][:])
+		for _, k := range v.keys {
+			matched |= subtle.ConstantTimeCompare(got[:], k.material().digest[:])
 		}
 	}
 	return matched == 1

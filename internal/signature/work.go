@@ -29,14 +29,14 @@ const maxMessage = 64 << 10
 const maxEncoded = maxRSABits / 8 * 2
 
 // newWork makes the hash states that requests of the plan need.
-func (p *plan) newWork(keys []*material) *work {
+func (p *plan) newWork(keys []Key) *work {
 	w := &work{}
 	switch {
 	case p.name == SHA256Prefix, p.family.public() && p.hash != 0:
 		w.hashes = []hash.Hash{p.hash.New()}
 	case p.family == secretFamily:
 		for _, k := range keys {
-			w.hashes = append(w.hashes, hmac.New(p.hash.New, k.secret))
+			w.hashes = append(w.hashes, hmac.New(p.hash.New, k.material().secret))
 		}
 	}
 	return w
@@ -55,10 +55,10 @@ func (w *work) reset() {
 }
 
 // sum appends the hash of the signed string under the i-th key to w.sums.
-func (p *plan) sum(w *work, i int, k *material) {
+func (p *plan) sum(w *work, i int, k Key) {
 	if p.name == SHA256Prefix {
 		w.hashes[0].Reset()
-		w.hashes[0].Write(k.secret)
+		w.hashes[0].Write(k.material().secret)
 		p.hashParts(w, w.hashes[0])
 		return
 	}
