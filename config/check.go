@@ -40,20 +40,25 @@ func (c *Config) check(problems *Problems) {
 }
 
 // add notes a problem of the key at path, unless decoding found something wrong
-// at or below that key, of which this is most likely a consequence.
+// at, below or around that key, of which this is most likely a consequence.
 func (k *checker) add(path, format string, args ...any) {
 	for _, p := range k.already {
-		if rest, ok := strings.CutPrefix(p.Key, path); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+		if isAround(p.Key, path) || p.Key != "" && isAround(path, p.Key) {
 			return
 		}
 	}
 	k.problems.Add(k.Position(path), format, args...)
 }
 
+// isAround reports whether inner is outer or a key below it.
+func isAround(inner, outer string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
 // given reports whether the key at path has a value in a file.
 func (k *checker) given(path string) bool {
-	n := k.nodes[path]
-	return n != nil && n.kind != nullNode
+	return k.marks[path].given
 }
 
 func (k *checker) checkRoles() {
@@ -113,7 +118,7 @@ func (k *checker) checkSource(s Source) {
 	}
 	switch {
 	case s.Preset == "" && s.Verify == nil:
-		k.add(path, "has neither preset nor verify; name a preset, or write verify (to take anything from anybody: verify: {algorithm: none})")
+		k.add(path+".preset", "is missing, and so is verify; name a preset, or write verify (to take anything from anybody: verify: {algorithm: none})")
 		return
 	case s.Preset == "" && algorithm == "":
 		k.add(path+".verify.algorithm", "is missing, and there is no preset to take it from; write one of %s",

@@ -33,7 +33,15 @@ type Config struct {
 	Admin       Admin        `key:"admin" doc:"The management API."`
 	Log         Log          `key:"log" doc:"Logging. Telemetry exporters are set by the standard OTEL_* variables."`
 
-	nodes map[string]*node // what was written, by key path
+	// What is written where, by key path. It holds no values, which may be secret:
+	// fmt prints unexported fields.
+	marks map[string]mark
+}
+
+// mark is a key that is written in a file.
+type mark struct {
+	pos   Position
+	given bool // it has a value
 }
 
 // Role is a part of jethook that a process may run.
@@ -118,13 +126,13 @@ type Log struct {
 // "nats.url", or the Pos.Key of an entry and a key, "sources[clink].preset".
 func (c *Config) Position(path string) Position {
 	for outer := path; ; {
-		if n := c.nodes[outer]; n != nil {
-			return Position{File: n.pos.File, Line: n.pos.Line, Column: n.pos.Column, Key: path}
+		if m, ok := c.marks[outer]; ok {
+			m.pos.Key = path
+			return m.pos
 		}
-		i := strings.LastIndexAny(outer, ".[")
-		if i < 0 {
+		if outer == "" {
 			return Position{Key: path}
 		}
-		outer = outer[:i]
+		outer = outer[:max(0, strings.LastIndexAny(outer, ".["))]
 	}
 }

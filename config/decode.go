@@ -10,13 +10,13 @@ import (
 // decoder fills a Config from nodes and notes what is wrong on the way.
 type decoder struct {
 	problems *Problems
-	nodes    map[string]*node // every value seen, by key path
-	expanded int              // bytes that ${…} brought in so far
+	marks    map[string]mark // every value seen
+	expanded int             // bytes that ${…} brought in so far
 }
 
 // decode sets v, the value under k, from n.
 func (d *decoder) decode(n *node, v reflect.Value, k key) {
-	d.nodes[n.pos.Key] = n
+	d.marks[n.pos.Key] = mark{pos: n.pos, given: n.kind != nullNode}
 	if n.kind == nullNode {
 		return
 	}
@@ -148,7 +148,7 @@ func (d *decoder) decodeScalar(n *node, v reflect.Value, k key, f form) {
 		d.problems.Add(n.pos, "is empty; write %s", f.want)
 	case !secret && !utf8.ValidString(text):
 		d.problems.Add(n.pos, "is not UTF-8 text")
-	case err != nil && secret:
+	case err != nil && (secret || f.quiet):
 		d.problems.Add(n.pos, "is not %s%s", f.want, reason(err))
 	case err != nil:
 		d.problems.Add(n.pos, "%q is not %s%s", shorten(n.text), f.want, reason(err))

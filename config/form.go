@@ -16,6 +16,7 @@ type form struct {
 	// parse returns a string for texts and secrets, and else the Go value. Its
 	// error is the reason, never with the text in it; errForm gives none.
 	parse func(text string) (any, error)
+	quiet bool // messages do not quote what is written, which may hold a password
 }
 
 // typeForms are the forms of Go types.

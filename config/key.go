@@ -106,9 +106,9 @@ func (k key) outside(t reflect.Type, value any) string {
 	}
 	switch {
 	case k.min != "" && number(value) < number(mustParse(t, k, k.min)):
-		return "is less than " + k.min
+		return "is less than " + k.min + ", the least allowed"
 	case k.max != "" && number(value) > number(mustParse(t, k, k.max)):
-		return "is more than " + k.max
+		return "is more than " + k.max + ", the most allowed"
 	}
 	return ""
 }

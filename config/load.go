@@ -17,10 +17,10 @@ func Load(paths []string) (*Config, error) {
 
 // build makes the configuration from the merged files.
 func build(root *node, paths []string, problems *Problems) (*Config, error) {
-	c := &Config{nodes: map[string]*node{}}
+	c := &Config{marks: map[string]mark{}}
 	setDefaults(reflect.ValueOf(c).Elem())
 	if root != nil {
-		d := decoder{problems: problems, nodes: c.nodes}
+		d := decoder{problems: problems, marks: c.marks}
 		d.decode(root, reflect.ValueOf(c).Elem(), key{})
 	}
 	c.complete()

@@ -78,5 +78,5 @@ func (k *checker) checkAddress(path, host string) {
 			return
 		}
 	}
-	k.add(path, "its address is private; to deliver there, list its network in deliver.allow_networks")
+	k.add(path, "its address is private, not on the internet; to deliver there, list its network in deliver.allow_networks")
 }

@@ -36,13 +36,13 @@ var textForms = map[string]form{
 	"header-value": {want: "a header value: one line without control characters", parse: parseHeaderValue},
 	"path":         {want: "a path", parse: parsePath},
 	"listen":       {want: "an address to listen on, such as :8080, 127.0.0.1:8080 or [::1]:8080", pattern: `:[0-9]+$`, parse: parseListen},
-	"url":          {want: "an address such as https://hooks.example.com/in/shop", pattern: `^https?://`, parse: parseURL},
-	"endpoint-url": {want: "an address such as https://billing.example.com/events", pattern: `^https?://`, parse: parseURL},
-	"nats-url":     {want: "a list of servers such as nats://a:4222,nats://b:4222", pattern: `^(nats|tls|ws|wss)://`, parse: parseNATSURL},
+	"url":          {want: "an address such as https://hooks.example.com/in/shop", pattern: `^https?://`, parse: parseURL, quiet: true},
+	"endpoint-url": {want: "an address such as https://billing.example.com/events", pattern: `^https?://`, parse: parseURL, quiet: true},
+	"nats-url":     {want: "a list of servers such as nats://a:4222,nats://b:4222", pattern: `^(nats|tls|ws|wss)://`, parse: parseNATSURL, quiet: true},
 	"pattern":      {want: "a pattern of events such as clink.order.*, chip.> or >", pattern: `^[^.]+(\.[^.]+)*$`, parse: parsePattern},
-	"nkey":         {want: "a public user nkey: U and 55 more letters and digits, as `nk -gen user -pubout` prints", pattern: `^U[A-Z2-7]{55}$`, parse: parseNKey},
+	"nkey":         {want: "a public user nkey: U and 55 more letters and digits, as `nk -gen user -pubout` prints", pattern: `^U[A-Z2-7]{55}$`, parse: parseNKey, quiet: true},
 	"creds":        {want: "the content of a credentials file; for a path write ${file:/path}", parse: begins("-----BEGIN NATS USER JWT-----")},
-	"pem":          {want: "PEM text; for a path write ${file:/path}", parse: begins("-----BEGIN ")},
+	"pem":          {want: "PEM text; for a path write ${file:/path}", parse: begins("-----BEGIN "), quiet: true},
 	"pem-key":      {want: "PEM text; for a path write ${file:/path}", parse: begins("-----BEGIN ")},
 	"keyset":       {want: "a Tink keyset in JSON; for a path write ${file:/path}", parse: begins("{")},
 	"api-key":      {want: "a key that begins with sk_test_ or sk_prod_", parse: parseAPIKey},
@@ -223,6 +223,9 @@ func parsePattern(text string) (any, error) {
 // parseNKey checks a public user nkey: base32 of a prefix, 32 bytes and their
 // CRC-16 (XMODEM), little endian.
 func parseNKey(text string) (any, error) {
+	if strings.HasPrefix(text, "SU") {
+		return nil, errors.New("it is a seed, which is secret and stays with the service")
+	}
 	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
 	if err != nil || len(raw) != 35 || text[0] != 'U' {
 		return nil, errForm
