@@ -14,8 +14,8 @@ func StandardWebhooks() Scheme {
 }
 
 // Clink is the scheme of Clink's documentation, "Verify Signature". The key is
-// the whsec_ text as it stands. Its times are seconds or milliseconds; we sign
-// with milliseconds, as Clink's own examples do.
+// the whsec_ text as it stands. Seconds and milliseconds both occur as its times;
+// we sign with milliseconds.
 func Clink() Scheme {
 	return Scheme{
 		Algorithm:   HMACSHA256,
