@@ -155,6 +155,7 @@ func TestCataloguesAreComplete(t *testing.T) {
 		"clink":        {44, "vic_device.binding_succeeded"},
 		"chip-collect": {21, "billing_template_client.subscription_billing_cancelled"},
 		"diddo":        {6, "order.submitted"},
+		"chip-send":    {3, "budget_allocation_status"},
 		"gogs":         {8, "release"},
 		"gitea":        {30, "pull_request_review_request"},
 		"github":       {75, "sub_issues"},

@@ -1,0 +1,76 @@
+// Package e2e drives jethook from outside, as its users do: the names of its
+// tests are the list of promises.
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// The programs that the tests run, built once: jethook with the race detector,
+// and the real NATS server.
+var binary, natsServer string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "jethook-e2e")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	binary, natsServer = filepath.Join(dir, "jethook"), filepath.Join(dir, "nats-server")
+	for _, build := range [][]string{
+		{"build", "-race", "-o", binary, "github.com/jethook/jethook/cmd/jethook"},
+		{"build", "-o", natsServer, "github.com/nats-io/nats-server/v2"},
+	} {
+		if output, err := exec.Command("go", build...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go %v: %v\n%s", build, err, output)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// startNATS runs a NATS server of its own process, with JetStream and without
+// a fixed port, and returns its URL.
+func startNATS(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	command := exec.Command(natsServer, "-js", "-a", "127.0.0.1", "-p", "-1", "-sd", dir, "--ports_file_dir", dir)
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill() // it may have ended
+		_ = command.Wait()
+	})
+	file := filepath.Join(dir, fmt.Sprintf("nats-server_%d.ports", command.Process.Pid))
+	var ports struct{ Nats []string }
+	eventually(t, "the NATS server writes its ports", func() bool {
+		text, err := os.ReadFile(file)
+		return err == nil && json.Unmarshal(text, &ports) == nil && len(ports.Nats) > 0
+	})
+	return ports.Nats[0]
+}
+
+// eventually asks again until the condition holds. It is for what tells nobody
+// when it changes, such as a file or another process's state.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(patience); !holds(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("it never came true that %s", what)
+		}
+	}
+}
