@@ -1,0 +1,185 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/signature"
+)
+
+// Bounds of an endpoint's settings, and what a zero setting means.
+const (
+	DefaultTimeout     = 15 * time.Second
+	DefaultConcurrency = 16
+
+	maxTimeout     = 10 * time.Minute
+	maxConcurrency = 1024
+	maxName        = 63
+	maxURL         = 2048
+)
+
+// Endpoint is where events are delivered and how. Zero settings have the
+// defaults that WithDefaults fills in.
+type Endpoint struct {
+	Name string // lower-case letters, digits, - and _; at most 63 bytes; unique in Env
+	Env  event.Env
+	URL  string // http or https; may carry a user and password
+
+	Signature Style           // zero means StyleStandard
+	Keys      []signature.Key // made with ParseSigningKey for the style's scheme; none for StyleNone
+
+	Timeout     time.Duration // of one attempt; zero means 15 s; at most 10 minutes
+	Concurrency int           // attempts in flight; zero means 16; at most 1024
+	Rate        float64       // attempts a second; zero means unlimited
+	Filter      string        // an expression over the JSON body; empty lets every event through
+	Header      http.Header   // sent with every attempt; may hold secrets
+	Retry       Retry
+}
+
+// Style names how deliveries are signed.
+type Style string
+
+// The styles.
+const (
+	StyleStandard Style = "standard" // Standard Webhooks, with every key
+	StyleClink    Style = "clink"    // as Clink signs, with the first key
+	StyleCHIP     Style = "chip"     // as CHIP signs: RSA, with the first key
+	StyleNone     Style = "none"     // not signed
+)
+
+// Scheme returns the scheme of the style: what its keys are parsed for. An
+// unknown style is an error.
+func (s Style) Scheme() (signature.Scheme, error) {
+	switch s {
+	case StyleStandard, "":
+		return signature.StandardWebhooks(), nil
+	case StyleClink:
+		return signature.Clink(), nil
+	case StyleCHIP:
+		return signature.CHIP(), nil
+	case StyleNone:
+		return signature.Scheme{Algorithm: signature.None}, nil
+	}
+	return signature.Scheme{}, fmt.Errorf("signature %q is none of standard, clink, chip, none", string(s))
+}
+
+// WithDefaults returns the endpoint with its zero settings filled in.
+func (e Endpoint) WithDefaults() Endpoint {
+	if e.Signature == "" {
+		e.Signature = StyleStandard
+	}
+	if e.Timeout == 0 {
+		e.Timeout = DefaultTimeout
+	}
+	if e.Concurrency == 0 {
+		e.Concurrency = DefaultConcurrency
+	}
+	e.Retry = e.Retry.withDefaults()
+	return e
+}
+
+// Validate reports what is wrong with the endpoint, every problem at once. It
+// does not look at the address of the URL: Guard.CheckURL does.
+func (e Endpoint) Validate() error {
+	e = e.WithDefaults()
+	problems := []error{e.checkName(), checkURL(e.URL), e.checkBounds(), e.Retry.validate(), checkHeader(e.Header)}
+	if _, err := event.ParseEnv(string(e.Env)); err != nil {
+		problems = append(problems, err)
+	}
+	if _, err := newSigner(e); err != nil {
+		problems = append(problems, err)
+	}
+	if _, err := newFilter(e.Filter); err != nil {
+		problems = append(problems, err)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("endpoint %q: %w", e.Name, err)
+	}
+	return nil
+}
+
+// checkName admits what fits into a subject's token and a consumer's name.
+func (e Endpoint) checkName() error {
+	if e.Name == "" || len(e.Name) > maxName {
+		return fmt.Errorf("name must have 1 to %d characters", maxName)
+	}
+	for _, c := range []byte(e.Name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return errors.New("name may hold lower-case letters, digits, - and _ only")
+		}
+	}
+	return nil
+}
+
+func (e Endpoint) checkBounds() error {
+	switch {
+	case e.Timeout < 0 || e.Timeout > maxTimeout:
+		return fmt.Errorf("timeout %s is not between 0 and %s", e.Timeout, maxTimeout)
+	case e.Concurrency < 0 || e.Concurrency > maxConcurrency:
+		return fmt.Errorf("concurrency %d is not between 1 and %d", e.Concurrency, maxConcurrency)
+	case !(e.Rate >= 0 && e.Rate <= 1e6): // so that NaN is refused
+		return fmt.Errorf("rate %v is not between 0 and a million a second", e.Rate)
+	}
+	return nil
+}
+
+// checkURL never quotes the URL, which may carry a password.
+func checkURL(raw string) error {
+	if len(raw) > maxURL {
+		return fmt.Errorf("url is longer than %d bytes", maxURL)
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return errors.New("url cannot be parsed")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return errors.New("url must begin with http:// or https://")
+	case u.Hostname() == "":
+		return errors.New("url names no host")
+	case u.Fragment != "":
+		return errors.New("url must have no fragment")
+	}
+	return nil
+}
+
+// String returns the environment and the name, and nothing that may be secret.
+func (e Endpoint) String() string { return string(e.Env) + "/" + e.Name }
+
+// LogValue is String.
+func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.String()) }
+
+// ackMargin is what an event may wait beside its attempt, fetched but not
+// begun, before the server hands it out again.
+const ackMargin = 30 * time.Second
+
+// AckWait returns the AckWait of the endpoint's durable consumers: the timeout
+// and 30 seconds, and for rates below one a second the time in which what was
+// fetched in advance gets its turn.
+func AckWait(e Endpoint) time.Duration {
+	wait := e.WithDefaults().Timeout + ackMargin
+	if e.Rate > 0 && e.Rate < 1 {
+		wait += min(time.Duration(3*float64(time.Second)/e.Rate), 24*time.Hour)
+	}
+	return wait
+}
+
+// MaxAckPending returns the MaxAckPending of the endpoint's durable consumers.
+// A worker itself bounds what it holds; this leaves room for the workers of
+// other replicas.
+func MaxAckPending(e Endpoint) int {
+	return max(1000, 16*e.WithDefaults().Concurrency)
+}
+
+// pullBatch is how many events are fetched in advance: no more than can be
+// begun within about a second.
+func pullBatch(e Endpoint) int {
+	if e.Rate > 0 {
+		return max(1, min(e.Concurrency, int(e.Rate)))
+	}
+	return e.Concurrency
+}

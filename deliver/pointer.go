@@ -1,0 +1,113 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// Headers of a pointer.
+const (
+	headerStream       = "jethook-stream"
+	headerSequence     = "jethook-sequence"
+	headerEventID      = "jethook-event-id"
+	headerAttempt      = "jethook-attempt"       // attempts made so far
+	headerFirstAttempt = "jethook-first-attempt" // RFC 3339; absent when none was made
+
+	headerMsgID          = "Nats-Msg-Id"
+	headerSchedule       = "Nats-Schedule"
+	headerScheduleTarget = "Nats-Schedule-Target"
+)
+
+// Pointer is a message of stream RETRY: it names an event that one endpoint is
+// to be given, now or at a time, and carries no body. Whoever wants an event
+// delivered again, to one endpoint alone, stores one.
+type Pointer struct {
+	Env          event.Env
+	Endpoint     string
+	Sequence     uint64 // of the event in the stream of Env
+	EventID      event.ID
+	Attempts     int       // made so far
+	FirstAttempt time.Time // zero when none was made
+}
+
+// Due returns the message that has the event delivered at once. Storing it
+// twice has it delivered twice.
+func (p Pointer) Due() *nats.Msg {
+	return &nats.Msg{Subject: p.dueSubject(), Header: p.header()}
+}
+
+// At returns the message that has the event delivered at a time; it replaces
+// one that waits for the same event already. The server is late by up to half a
+// second. Storing it again after an unknown outcome stores it once.
+func (p Pointer) At(at time.Time) *nats.Msg {
+	header := p.header()
+	header[headerSchedule] = []string{"@at " + at.UTC().Format(time.RFC3339Nano)}
+	header[headerScheduleTarget] = []string{p.dueSubject()}
+	// The stream is shared by the environments, and an event that was dead may
+	// go through its attempts anew: both are part of the id.
+	header[headerMsgID] = []string{fmt.Sprintf("%s:%s:%d:%d:%d", p.Env, p.Endpoint, p.Sequence, p.Attempts, p.FirstAttempt.UnixNano())}
+	return &nats.Msg{
+		Subject: bus.RetryWait + "." + string(p.Env) + "." + p.Endpoint + "." + strconv.FormatUint(p.Sequence, 10),
+		Header:  header,
+	}
+}
+
+func (p Pointer) dueSubject() string { return DueSubject(p.Env, p.Endpoint) }
+
+// DueSubject returns the subject of the pointers of an endpoint that are due.
+func DueSubject(env event.Env, endpoint string) string {
+	return bus.RetryDue + "." + string(env) + "." + endpoint
+}
+
+// DueConsumer returns the name of the durable consumer on stream RETRY that a
+// worker keeps. Whoever removes an endpoint deletes it, and purges the
+// endpoint's subjects.
+func DueConsumer(env event.Env, endpoint string) string { return string(env) + "_" + endpoint }
+
+func (p Pointer) header() nats.Header {
+	header := nats.Header{
+		headerStream:   {bus.StreamName(p.Env)},
+		headerSequence: {strconv.FormatUint(p.Sequence, 10)},
+		headerEventID:  {string(p.EventID)},
+		headerAttempt:  {strconv.Itoa(p.Attempts)},
+	}
+	if !p.FirstAttempt.IsZero() {
+		header[headerFirstAttempt] = []string{p.FirstAttempt.UTC().Format(time.RFC3339Nano)}
+	}
+	return header
+}
+
+// parsePointer reads a pointer of an endpoint. It returns what it could read
+// together with the error.
+func parsePointer(env event.Env, endpoint string, header nats.Header) (Pointer, error) {
+	get := func(name string) string {
+		if values := header[name]; len(values) > 0 {
+			return values[0]
+		}
+		return ""
+	}
+	p := Pointer{Env: env, Endpoint: endpoint, EventID: event.ID(get(headerEventID))}
+	var problems [3]error
+	p.Sequence, problems[0] = strconv.ParseUint(get(headerSequence), 10, 64)
+	p.Attempts, problems[1] = strconv.Atoi(get(headerAttempt))
+	if first := get(headerFirstAttempt); first != "" {
+		p.FirstAttempt, problems[2] = time.Parse(time.RFC3339Nano, first)
+	}
+	if err := errors.Join(problems[:]...); err != nil {
+		return p, fmt.Errorf("pointer cannot be read: %w", err)
+	}
+	if stream := get(headerStream); stream != bus.StreamName(env) {
+		return p, fmt.Errorf("pointer cannot be read: stream %q is not that of %s", stream, env)
+	}
+	if p.EventID == "" || p.Attempts < 0 {
+		return p, errors.New("pointer cannot be read: event id or attempts are absent")
+	}
+	return p, nil
+}

@@ -1,0 +1,137 @@
+package deliver
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/signature"
+)
+
+const idempotencyKey = "X-Idempotency-Key"
+
+// composer writes the requests of one endpoint. It never changes.
+type composer struct {
+	url       *url.URL
+	text      string // of url, for schemes that sign it
+	userAgent string
+	own       http.Header // the endpoint's, by canonical name
+	signer    *signature.Signer
+}
+
+func newSigner(e Endpoint) (*signature.Signer, error) {
+	scheme, err := e.Signature.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	signer, err := signature.NewSigner(scheme, e.Keys)
+	if err != nil {
+		return nil, fmt.Errorf("signature %s: %w", e.Signature, err)
+	}
+	return signer, nil
+}
+
+func newComposer(e Endpoint, userAgent string) (*composer, error) {
+	signer, err := newSigner(e)
+	if err != nil {
+		return nil, err
+	}
+	target, err := url.Parse(e.URL)
+	if err != nil {
+		return nil, checkURL(e.URL)
+	}
+	c := &composer{url: target, text: e.URL, userAgent: userAgent, own: make(http.Header), signer: signer}
+	if user := target.User; user != nil {
+		password, _ := user.Password()
+		basic := base64.StdEncoding.EncodeToString([]byte(user.Username() + ":" + password))
+		c.own["Authorization"] = []string{"Basic " + basic}
+	}
+	for name, values := range e.Header {
+		c.own[textproto.CanonicalMIMEHeaderKey(name)] = values
+	}
+	return c, nil
+}
+
+// compose writes the request of an attempt. The body and its content type are
+// the provider's, untouched. Provider headers come first, so that ours and the
+// endpoint's own win over them.
+func (c *composer) compose(ctx context.Context, e *event.Event, number int, span trace.SpanContext, now time.Time) (*http.Request, error) {
+	header := make(http.Header, 16+len(e.Header)+len(c.own))
+	for name, value := range e.Header {
+		if name = textproto.CanonicalMIMEHeaderKey(name); !reserved(name) && !private(name) {
+			header[name] = []string{value}
+		}
+	}
+	for name, values := range c.own {
+		header[name] = values
+	}
+	// A connection that the endpoint closed while it was idle is no failed
+	// attempt: this key, which is not sent when it is empty, lets the transport
+	// use another one.
+	if _, given := header[idempotencyKey]; !given {
+		header[idempotencyKey] = nil
+	}
+
+	set := func(name, value string) { header[name] = []string{value} }
+	for name, value := range e.CloudEvent() {
+		set(textproto.CanonicalMIMEHeaderKey(name), value)
+	}
+	if e.ContentType != "" {
+		set("Content-Type", e.ContentType)
+	}
+	set("User-Agent", c.userAgent)
+	set("Jethook-Attempt", strconv.Itoa(number))
+	set("Webhook-Id", string(e.ID))
+	set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
+	setTrace(header, e, span)
+	signed, err := c.signer.Sign(signature.Request{Method: http.MethodPost, URL: c.text, Header: header, Body: e.Data}, now)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range signed {
+		header[name] = values
+	}
+	return c.request(ctx, header, e.Data), nil
+}
+
+func (c *composer) request(ctx context.Context, header http.Header, data []byte) *http.Request {
+	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
+	request := &http.Request{
+		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: header,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: http.NoBody, ContentLength: int64(len(data)),
+	}
+	if len(data) > 0 {
+		request.Body, _ = body()
+		request.GetBody = body
+	}
+	return request.WithContext(ctx)
+}
+
+// setTrace names the attempt's span as the parent of what the endpoint does; or
+// the event's own parent where no span is made.
+func setTrace(header http.Header, e *event.Event, span trace.SpanContext) {
+	parent, state := e.Traceparent, e.Tracestate
+	if span.IsValid() {
+		parent = "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
+		state = span.TraceState().String()
+	}
+	if parent == "" {
+		return
+	}
+	header["Traceparent"] = []string{parent}
+	if state != "" && !strings.ContainsAny(state, "\r\n") {
+		header["Tracestate"] = []string{state}
+	}
+}

@@ -1,0 +1,106 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+)
+
+// Retry says when an event that was not delivered is tried again. Its zero
+// value is DefaultRetry.
+type Retry struct {
+	Attempts    int           // the first one counts too; zero means 10; at most 100
+	Initial     time.Duration // before the second attempt; zero means 10 s
+	Multiplier  float64       // of each interval over the one before; zero means 3
+	MaxInterval time.Duration // bounds the interval before jitter; zero means 12 h
+	MaxElapsed  time.Duration // no attempt begins later than this after the first; zero means 24 h
+	Jitter      float64       // the part of an interval that chance adds or takes away, below 1
+}
+
+const (
+	maxAttempts      = 100
+	maxRetryInterval = 30 * 24 * time.Hour
+)
+
+// DefaultRetry returns the schedule of an endpoint that sets none: ten attempts
+// within a day, after 10 s, 30 s, 90 s and so on, each 20 % sooner or later.
+func DefaultRetry() Retry {
+	return Retry{Attempts: 10, Initial: 10 * time.Second, Multiplier: 3,
+		MaxInterval: 12 * time.Hour, MaxElapsed: 24 * time.Hour, Jitter: 0.2}
+}
+
+func (r Retry) withDefaults() Retry {
+	defaults := DefaultRetry()
+	if r == (Retry{}) {
+		return defaults
+	}
+	if r.Attempts == 0 {
+		r.Attempts = defaults.Attempts
+	}
+	if r.Initial == 0 {
+		r.Initial = defaults.Initial
+	}
+	if r.Multiplier == 0 {
+		r.Multiplier = defaults.Multiplier
+	}
+	if r.MaxInterval == 0 {
+		r.MaxInterval = max(defaults.MaxInterval, r.Initial)
+	}
+	if r.MaxElapsed == 0 {
+		r.MaxElapsed = defaults.MaxElapsed
+	}
+	return r
+}
+
+func (r Retry) validate() error {
+	switch {
+	case r.Attempts < 1 || r.Attempts > maxAttempts:
+		return fmt.Errorf("retry.attempts %d is not between 1 and %d", r.Attempts, maxAttempts)
+	case r.Initial < 0:
+		return errors.New("retry.initial is negative")
+	case !(r.Multiplier >= 1 && r.Multiplier <= 100):
+		return fmt.Errorf("retry.multiplier %v is not between 1 and 100", r.Multiplier)
+	case r.MaxInterval < r.Initial || r.MaxInterval > maxRetryInterval:
+		return fmt.Errorf("retry.max_interval %s is not between retry.initial and %s", r.MaxInterval, maxRetryInterval)
+	case r.MaxElapsed < 0 || r.MaxElapsed > maxRetryInterval:
+		return fmt.Errorf("retry.max_elapsed %s is not between 0 and %s", r.MaxElapsed, maxRetryInterval)
+	case !(r.Jitter >= 0 && r.Jitter < 1):
+		return fmt.Errorf("retry.jitter %v is not between 0 and 1", r.Jitter)
+	}
+	return nil
+}
+
+// interval returns the wait after attempt n, counted from 1: initial times
+// multiplier to the power n-1, at most MaxInterval, and jitter.
+func (r Retry) interval(n int) time.Duration {
+	b := backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(r.Initial),
+		backoff.WithMultiplier(r.Multiplier),
+		backoff.WithMaxInterval(r.MaxInterval),
+		backoff.WithRandomizationFactor(r.Jitter),
+		backoff.WithMaxElapsedTime(0),
+	)
+	for range n - 1 {
+		b.NextBackOff()
+	}
+	return b.NextBackOff()
+}
+
+// next decides what follows attempt n, which has failed at now: the time of the
+// next one, or the reason why there is none. A zero notBefore leaves the time
+// to the schedule.
+func (r Retry) next(n int, first, now, notBefore time.Time) (at time.Time, reason string) {
+	if n >= r.Attempts {
+		return time.Time{}, fmt.Sprintf("attempts used up: %d of %d", n, r.Attempts)
+	}
+	at = notBefore
+	if at.IsZero() {
+		at = now.Add(r.interval(n))
+	}
+	if at.Sub(first) > r.MaxElapsed {
+		return time.Time{}, fmt.Sprintf("time used up: the next attempt would begin more than %s after the first", r.MaxElapsed)
+	}
+	return at, ""
+}

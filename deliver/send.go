@@ -1,0 +1,144 @@
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+// attempt makes one attempt at a delivery and decides what follows.
+func (w *Worker) attempt(ctx context.Context, d *delivery) (a *Attempt) {
+	w.metrics.began(ctx)
+	a, verdict := w.try(ctx, d.event, d.attempts+1)
+	a.Sequence = d.sequence
+	defer func() {
+		w.metrics.ended(ctx, a.Outcome, time.Duration(a.DurationMS*float64(time.Millisecond)))
+		w.log(ctx, a)
+	}()
+	if d.first.IsZero() {
+		d.first = a.At
+	}
+	if a.Outcome != OutcomeRetry {
+		return a
+	}
+	if a.NextAt, a.Reason = w.endpoint.Retry.next(a.Number, d.first, time.Now(), verdict.NotBefore); a.Reason != "" {
+		a.Outcome = OutcomeDead
+	}
+	return a
+}
+
+// Try makes one attempt with an event and returns its record, which is stored
+// nowhere: for somebody who wants to see what an endpoint answers. It heeds
+// neither filter nor rate, counts in no metric, and nothing follows from it.
+func (w *Worker) Try(ctx context.Context, e *event.Event) Attempt {
+	a, _ := w.try(ctx, e, 1)
+	w.log(ctx, a)
+	return *a
+}
+
+// try sends the event and reads the answer.
+func (w *Worker) try(ctx context.Context, e *event.Event, number int) (*Attempt, Verdict) {
+	started := time.Now()
+	a := &Attempt{EventID: e.ID, EventType: e.Type, Env: w.endpoint.Env, Endpoint: w.endpoint.Name,
+		Number: number, At: started.UTC()}
+	got := w.send(ctx, e, a)
+	now := time.Now()
+	a.DurationMS = float64(now.Sub(started).Microseconds()) / 1000
+	a.Status, a.Response = got.status, got.head
+	verdict := Classify(got.status, got.header, got.err, now)
+	a.Outcome = verdict.Outcome
+	switch {
+	case got.err != nil:
+		a.Error = strings.ToValidUTF8(got.err.Error()[:min(len(got.err.Error()), maxErrorText)], "\uFFFD")
+		if ctx.Err() != nil {
+			a.Outcome = OutcomeInterrupted
+		}
+	case got.status >= 300 && got.status < 400:
+		a.Error = "redirects are not followed"
+	}
+	return a, verdict
+}
+
+// send makes the request within the endpoint's timeout and a span of its own.
+func (w *Worker) send(ctx context.Context, e *event.Event, a *Attempt) (got answer) {
+	ctx, cancel := context.WithTimeoutCause(ctx, w.endpoint.Timeout, w.timeout)
+	defer cancel()
+	var span trace.SpanContext
+	if w.tracer != nil {
+		var s trace.Span
+		ctx, s = w.startSpan(ctx, e, a)
+		span = s.SpanContext()
+		defer func() { endSpan(s, got) }()
+	}
+	request, err := w.composer.compose(ctx, e, a.Number, span, a.At)
+	if err != nil {
+		return answer{err: fmt.Errorf("compose the request: %w", err)}
+	}
+	return w.client.send(request)
+}
+
+func (w *Worker) startSpan(ctx context.Context, e *event.Event, a *Attempt) (context.Context, trace.Span) {
+	if e.Traceparent != "" {
+		carrier := propagation.MapCarrier{"traceparent": e.Traceparent, "tracestate": e.Tracestate}
+		ctx = propagation.TraceContext{}.Extract(ctx, carrier)
+	}
+	return w.tracer.Start(ctx, "deliver", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+		attribute.String(event.AttrEventID, string(e.ID)),
+		attribute.String(event.AttrEventType, e.Type),
+		attribute.String(event.AttrEnv, string(a.Env)),
+		attribute.String(event.AttrEndpoint, a.Endpoint),
+		attribute.Int(event.AttrAttempt, a.Number),
+		attribute.String(event.AttrMethod, http.MethodPost),
+		attribute.String(event.AttrServer, w.composer.url.Hostname()),
+	))
+}
+
+func endSpan(span trace.Span, got answer) {
+	if got.status != 0 {
+		span.SetAttributes(attribute.Int(event.AttrStatus, got.status))
+	}
+	switch {
+	case got.err != nil:
+		span.SetStatus(codes.Error, got.err.Error())
+	case got.status >= 300:
+		span.SetStatus(codes.Error, http.StatusText(got.status))
+	}
+	span.End()
+}
+
+// log writes the one line of an attempt.
+func (w *Worker) log(ctx context.Context, a *Attempt) {
+	level := slog.LevelInfo
+	switch a.Outcome {
+	case OutcomeDelivered:
+		level = slog.LevelDebug
+	case OutcomeDead, OutcomeGone:
+		level = slog.LevelWarn
+	}
+	if !w.logger.Enabled(ctx, level) {
+		return
+	}
+	w.logger.LogAttrs(ctx, level, "attempt finished",
+		slog.String("event_id", string(a.EventID)),
+		slog.String("event_type", a.EventType),
+		slog.String("endpoint", a.Endpoint),
+		slog.String("env", string(a.Env)),
+		slog.Int("attempt", a.Number),
+		slog.Int("status", a.Status),
+		slog.String("outcome", string(a.Outcome)),
+		slog.Float64("duration_ms", a.DurationMS),
+		slog.String("error", a.Error),
+		slog.String("reason", a.Reason),
+		slog.Time("next_at", a.NextAt),
+	)
+}

@@ -1,0 +1,138 @@
+package deliver
+
+import (
+	"context"
+	"time"
+
+	"github.com/jethook/jethook/internal/bus"
+)
+
+const (
+	// unrecorded is the wait before an event is taken up again whose attempt
+	// could not be recorded or followed up.
+	unrecorded = 2 * time.Second
+	// goneWait keeps replicas from handing an event of an endpoint that is gone
+	// to one another.
+	goneWait = 5 * time.Second
+)
+
+// deliver makes an attempt, records it, and settles. The slot is free as soon
+// as a delivered event has its answer; where there is more to store it is held
+// until that is done, so that a failing endpoint does not pile it up.
+func (s *shift) deliver(ctx context.Context, d *delivery) {
+	defer func() { <-s.slots }()
+	a := s.attempt(ctx, d)
+	switch a.Outcome {
+	case OutcomeInterrupted:
+		s.handBack(d, 0)
+	case OutcomeDelivered:
+		s.recorder.add(a, func(err error) {
+			if err != nil {
+				s.handBack(d, unrecorded)
+				return
+			}
+			s.settled(d)
+		})
+	default:
+		recorded := make(chan error, 1)
+		s.recorder.add(a, func(err error) { recorded <- err })
+		if err := <-recorded; err != nil { // the recorder has logged it
+			s.handBack(d, unrecorded)
+			return
+		}
+		s.follow(context.WithoutCancel(ctx), d, a)
+	}
+}
+
+// follow stores what an attempt has led to and settles the message.
+func (s *shift) follow(ctx context.Context, d *delivery, a *Attempt) {
+	switch a.Outcome {
+	case OutcomeRetry:
+		s.postpone(ctx, d, a)
+	case OutcomeDead:
+		s.bury(ctx, d, a)
+	case OutcomeGone:
+		s.end(ctx, a)
+		s.handBack(d, goneWait)
+	}
+}
+
+// postpone stores a pointer that has the event delivered again at its time.
+func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
+	pointer := Pointer{Env: s.endpoint.Env, Endpoint: s.endpoint.Name, Sequence: d.sequence, EventID: d.eventID,
+		Attempts: a.Number, FirstAttempt: d.first}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if _, err := s.config.Bus.Put(ctx, bus.Retry, pointer.At(a.NextAt)); err != nil {
+		s.logger.Error("next attempt could not be stored; the event is tried again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+		s.handBack(d, unrecorded)
+		return
+	}
+	s.settled(d)
+}
+
+// bury stores the event as dead. The attempt is the last one, or says no more
+// than the reason where none was made.
+func (s *shift) bury(ctx context.Context, d *delivery, a *Attempt) {
+	dead := Dead{EventID: d.eventID, Env: s.endpoint.Env, Endpoint: s.endpoint.Name,
+		Stream: bus.StreamName(s.endpoint.Env), Sequence: d.sequence, Reason: a.Reason,
+		Attempts: max(d.attempts, a.Number), FirstAttemptAt: d.first,
+		LastAttemptAt: a.At, LastStatus: a.Status, LastError: a.Error}
+	if d.event != nil {
+		dead.Type, dead.Source = d.event.Type, d.event.Source
+	}
+	if a.Number == 0 { // an attempt has its line in the log already
+		s.metrics.count(ctx, OutcomeDead)
+		s.logger.Warn("event is dead without an attempt", "endpoint", s.endpoint, "event_id", d.eventID, "reason", a.Reason)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
+	defer cancel()
+	message, err := dead.message()
+	if err == nil {
+		_, err = s.config.Bus.Put(ctx, bus.Dead, message)
+	}
+	if err != nil {
+		s.logger.Error("dead event could not be stored; it is tried again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+		s.handBack(d, unrecorded)
+		return
+	}
+	s.settled(d)
+}
+
+// end has the endpoint disabled, once, and stops the reading.
+func (s *shift) end(ctx context.Context, a *Attempt) {
+	s.gone.Lock()
+	defer s.gone.Unlock()
+	if s.gone.yes {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := s.config.OnGone(ctx, "the endpoint answered 410 Gone to event "+string(a.EventID)); err != nil {
+		s.logger.Error("endpoint that is gone could not be disabled", "endpoint", s.endpoint, "error", err)
+		return
+	}
+	s.gone.yes = true
+	s.stopReading()
+}
+
+// settled acknowledges the message: nothing more follows from it.
+func (s *shift) settled(d *delivery) {
+	if err := d.msg.Ack(); err != nil {
+		s.logger.Warn("event could not be acknowledged; it is delivered again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+	}
+	s.held.remove(d)
+}
+
+// handBack gives the message back to the server, to be handed out again after
+// the delay, or at once to whoever asks.
+func (s *shift) handBack(d *delivery, delay time.Duration) {
+	s.held.remove(d)
+	nak := d.msg.Nak
+	if delay > 0 {
+		nak = func() error { return d.msg.NakWithDelay(delay) }
+	}
+	if err := nak(); err != nil {
+		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+	}
+}

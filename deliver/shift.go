@@ -1,0 +1,138 @@
+package deliver
+
+import (
+	"context"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+// shift is one run of a worker: what it holds from the first event to the last.
+type shift struct {
+	*Worker
+	stream  jetstream.Stream // of the events
+	sources [2]source
+
+	slots    chan struct{} // one for each attempt in flight
+	limiter  *rate.Limiter // nil where the rate is unlimited
+	held     held
+	recorder *recorder
+	attempts sync.WaitGroup
+
+	stopReading context.CancelFunc
+	gone        struct {
+		sync.Mutex
+		yes bool
+	}
+}
+
+// source is where events come from: the endpoint's durable consumer, or the
+// pointers to what is due again.
+type source struct {
+	consumer jetstream.Consumer
+	due      bool
+}
+
+// delivery is one event on its way to the endpoint.
+type delivery struct {
+	msg      jetstream.Msg
+	key      messageKey
+	fetches  uint64 // how often the server has handed the message out
+	event    *event.Event
+	eventID  event.ID
+	sequence uint64    // of the event in its stream
+	attempts int       // made so far
+	first    time.Time // of the first attempt; zero before it
+}
+
+// rateBurst is the time whose attempts may be made at once, so that the
+// coarseness of timers does not slow a high rate down.
+const rateBurst = 50 * time.Millisecond
+
+func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) *shift {
+	s := &shift{
+		Worker:   w,
+		stream:   stream,
+		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
+		slots:    make(chan struct{}, w.endpoint.Concurrency),
+		held:     held{messages: make(map[messageKey]*delivery)},
+		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
+	}
+	if r := w.endpoint.Rate; r > 0 {
+		s.limiter = rate.NewLimiter(rate.Limit(r), max(1, int(math.Ceil(r*rateBurst.Seconds()))))
+	}
+	return s
+}
+
+// run reads until ctx ends or a source fails, then lets what is in flight end.
+func (s *shift) run(ctx context.Context) error {
+	base := context.WithoutCancel(ctx)
+	work, cutOff := context.WithCancelCause(base)
+	defer cutOff(nil)
+	go s.recorder.run(base)
+	stopKeeping := s.keepAlive()
+
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	s.stopReading = stop
+	readers, reading := errgroup.WithContext(reading)
+	for _, from := range s.sources {
+		readers.Go(func() error { return s.read(reading, work, from) })
+	}
+	err := readers.Wait()
+
+	drain := time.AfterFunc(s.config.DrainTimeout, func() { cutOff(errDrained) })
+	defer drain.Stop()
+	s.attempts.Wait()
+	s.recorder.close()
+	stopKeeping()
+	s.flush(base)
+	return err
+}
+
+// flush makes sure that the server has the last acknowledgements.
+func (s *shift) flush(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	if err := s.config.Bus.JetStream().Conn().FlushWithContext(ctx); err != nil {
+		s.logger.Warn("the last acknowledgements may be lost; those events are delivered again", "endpoint", s.endpoint, "error", err)
+	}
+}
+
+// keepAlive tells the server now and then that the held messages are still in
+// work, so that it does not hand them out again. It returns how to stop it.
+func (s *shift) keepAlive() (stop func()) {
+	wait := AckWait(s.endpoint)
+	for _, from := range s.sources {
+		if configured := from.consumer.CachedInfo().Config.AckWait; configured > 0 {
+			wait = min(wait, configured)
+		}
+	}
+	quit, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		ticker := time.NewTicker(wait / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ticker.C:
+				s.held.each(func(d *delivery) { _ = d.msg.InProgress() }) // at worst it is handed out again and ignored
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-stopped }
+}
+
+func (s *shift) isGone() bool {
+	s.gone.Lock()
+	defer s.gone.Unlock()
+	return s.gone.yes
+}

@@ -1,0 +1,137 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/jethook/jethook/internal/bus"
+)
+
+// DefaultDrainTimeout is how long attempts in flight may go on after the
+// worker was told to stop, where the configuration does not say.
+const DefaultDrainTimeout = 20 * time.Second
+
+const (
+	// storeTimeout bounds each record, pointer and dead event on its way to
+	// the bus.
+	storeTimeout = 10 * time.Second
+	flushTimeout = 2 * time.Second
+)
+
+// WorkerConfig is what a worker needs.
+type WorkerConfig struct {
+	Endpoint Endpoint     // valid, as Endpoint.Validate tells
+	Bus      *bus.Bus     // required
+	Client   *Client      // required; shared by all workers
+	Logger   *slog.Logger // required
+	Tracer   trace.Tracer // nil makes no spans; the event's own trace is passed on
+	Meter    metric.Meter // nil counts nothing
+
+	// OnGone is called when the endpoint has answered 410, and disables it. It
+	// is required. After it has returned nil the worker takes no more events;
+	// after an error it goes on and calls it at the next 410. It must not wait
+	// for Run to return.
+	OnGone func(ctx context.Context, reason string) error
+
+	// DrainTimeout bounds the attempts in flight at a shutdown; zero means
+	// DefaultDrainTimeout. Attempts cut off then do not count.
+	DrainTimeout time.Duration
+}
+
+// Worker delivers the events of one endpoint.
+type Worker struct {
+	config   WorkerConfig
+	endpoint Endpoint // with its defaults
+	client   *Client
+	logger   *slog.Logger
+	tracer   trace.Tracer
+	metrics  *metrics
+	composer *composer
+	filter   *filter
+	timeout  error // the cause of an attempt's end by its timeout
+}
+
+// NewWorker checks the configuration. Nothing is read before Run.
+func NewWorker(config WorkerConfig) (*Worker, error) {
+	if config.Bus == nil || config.Client == nil || config.Logger == nil || config.OnGone == nil {
+		return nil, errors.New("deliver: a worker needs a bus, a client, a logger and OnGone")
+	}
+	if err := config.Endpoint.Validate(); err != nil {
+		return nil, err
+	}
+	if config.DrainTimeout == 0 {
+		config.DrainTimeout = DefaultDrainTimeout
+	}
+	e := config.Endpoint.WithDefaults()
+	w := &Worker{config: config, endpoint: e, client: config.Client, logger: config.Logger, tracer: config.Tracer,
+		timeout: fmt.Errorf("timeout: no answer within %s", e.Timeout)}
+	var err error
+	if w.metrics, err = newMetrics(config.Meter, e); err != nil {
+		return nil, err
+	}
+	if w.composer, err = newComposer(e, config.Client.userAgent); err != nil {
+		return nil, err
+	}
+	if w.filter, err = newFilter(e.Filter); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// errDrained ends attempts that outlast the shutdown.
+var errDrained = errors.New("shutting down")
+
+// Run delivers until ctx ends. It needs the endpoint's durable consumer on the
+// event stream and makes the one on RETRY itself. When ctx ends, attempts in
+// flight finish, what was fetched but not begun is handed back, and Run returns
+// nil once everything is settled. It returns an error when it cannot take
+// events any more, such as when the durable was deleted
+// (jetstream.ErrConsumerNotFound, jetstream.ErrConsumerDeleted); what it held is
+// settled or handed back then too. After the endpoint is gone it does nothing
+// until ctx ends. Run is called once.
+func (w *Worker) Run(ctx context.Context) error {
+	shift, err := w.open(ctx)
+	if err != nil {
+		return fmt.Errorf("deliver to %s: %w", w.endpoint, err)
+	}
+	if err := shift.run(ctx); err != nil {
+		return fmt.Errorf("deliver to %s: %w", w.endpoint, err)
+	}
+	if shift.isGone() {
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// open finds the streams and consumers that the worker reads.
+func (w *Worker) open(ctx context.Context) (*shift, error) {
+	js := w.config.Bus.JetStream()
+	stream, err := js.Stream(ctx, bus.StreamName(w.endpoint.Env))
+	if err != nil {
+		return nil, fmt.Errorf("event stream: %w", err)
+	}
+	live, err := stream.Consumer(ctx, w.endpoint.Name)
+	if err != nil {
+		return nil, fmt.Errorf("durable consumer: %w", err)
+	}
+	due, err := js.CreateOrUpdateConsumer(ctx, bus.Retry, jetstream.ConsumerConfig{
+		Durable:       DueConsumer(w.endpoint.Env, w.endpoint.Name),
+		Description:   "events due again at " + w.endpoint.String(),
+		FilterSubject: DueSubject(w.endpoint.Env, w.endpoint.Name),
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       AckWait(w.endpoint),
+		MaxDeliver:    -1,
+		MaxAckPending: MaxAckPending(w.endpoint),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("consumer of due events: %w", err)
+	}
+	return newShift(w, stream, live, due), nil
+}
