@@ -38,7 +38,9 @@ func to(url string) func(*testing.T) *http.Request {
 	return edited(func(r *http.Request) { r.URL.Path = url })
 }
 
-func refuseAll(s *ingest.Source) { s.AllowIPs = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")} }
+func refuseAll(s *ingest.Source) {
+	s.AllowIPs = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+}
 
 func allowOne(s *ingest.Source) { s.Rate = .5 }
 

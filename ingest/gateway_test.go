@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -254,4 +256,40 @@ func storedEvents(t *testing.T, b *bus.Bus) (subjects []string, events []*event.
 		subjects, events = append(subjects, m.Subject), append(events, e)
 	}
 	return slices.Clip(subjects), events
+}
+
+func setBody(r *http.Request, body string) {
+	r.Body = io.NopCloser(strings.NewReader(body))
+	r.ContentLength = int64(len(body))
+}
+
+func verifiesNothing(t testing.TB) *signature.Verifier {
+	t.Helper()
+	v, err := signature.NewVerifier(signature.Scheme{Algorithm: signature.None}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func jsonString(s string) string {
+	text, _ := json.Marshal(s) // a string cannot fail
+	return string(text)
+}
+
+// hubspotItem is one event of a request of HubSpot's, which carries a list.
+func hubspotItem(id int) string {
+	return fmt.Sprintf(`{"eventId":%d,"subscriptionId":2,"portalId":3,"occurredAt":4, "subscriptionType":"contact.creation","objectId":5}`, id)
+}
+
+// after returns a bus that takes its time.
+func after(d time.Duration) publisher {
+	return func(ctx context.Context, e *event.Event) (event.Receipt, error) {
+		select {
+		case <-time.After(d):
+			return accept(ctx, e)
+		case <-ctx.Done():
+			return event.Receipt{}, ctx.Err()
+		}
+	}
 }

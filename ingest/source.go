@@ -132,6 +132,11 @@ func (s *Source) validate() error {
 	case s.RejectStatus != 0 && (s.RejectStatus < 400 || s.RejectStatus > 499):
 		return fmt.Errorf("reject status %d is not between 400 and 499", s.RejectStatus)
 	}
+	for _, name := range s.KeepHeaders {
+		if !isHeaderName(name) {
+			return fmt.Errorf("header to keep %q is not a header's name", name)
+		}
+	}
 	if s.PublicURL != "" {
 		u, err := url.Parse(s.PublicURL)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
@@ -139,4 +144,14 @@ func (s *Source) validate() error {
 		}
 	}
 	return nil
+}
+
+// isHeaderName reports whether name is a token (RFC 9110, section 5.6.2). It
+// becomes part of the name of a message's header.
+func isHeaderName(name string) bool {
+	const marks = "!#$%&'*+-.^_`|~"
+	return name != "" && strings.IndexFunc(name, func(r rune) bool {
+		letter := 'a' <= r|0x20 && r|0x20 <= 'z'
+		return !letter && (r < '0' || r > '9') && !strings.ContainsRune(marks, r)
+	}) < 0
 }
