@@ -77,7 +77,7 @@ func TestTheShippedExampleLoads(t *testing.T) {
 		t.Errorf("clink has %d secrets, want one: the old one is not set and so left out", len(clink.Secrets))
 	}
 	want := Retry{Attempts: 10, Initial: 10 * time.Second, Multiplier: 3, MaxInterval: 12 * time.Hour, MaxElapsed: 24 * time.Hour, Jitter: 0.2}
-	if billing.Retry != want || billing.Rate.PerSecond() != 200 || billing.Headers["X-Team"].Reveal() != "payments" {
+	if billing.Retry != want || billing.Rate != 200 || billing.Headers["X-Team"].Reveal() != "payments" {
 		t.Errorf("billing = %+v, want retry %+v, rate 200/s and the header X-Team: payments", billing, want)
 	}
 	if len(c.Admin.Keys) != 0 {
@@ -115,7 +115,7 @@ endpoints:
 		t.Errorf("allow_networks = %v, want the site's list alone", got)
 	}
 	shop := c.Sources[0]
-	if len(c.Sources) != 2 || shop.Name != "shop" || shop.Rate.Count != 10 || *shop.Verify.KeyEncoding != "hex" || *shop.Verify.Signed != "{body}" {
+	if len(c.Sources) != 2 || shop.Name != "shop" || shop.Rate != 10 || *shop.Verify.KeyEncoding != "hex" || *shop.Verify.Signed != "{body}" {
 		t.Errorf("sources = %+v, want shop with both files' keys, then till", c.Sources)
 	}
 	if len(shop.Secrets) != 1 || shop.Secrets[0].Reveal() != "c" {

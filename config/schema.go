@@ -109,11 +109,12 @@ func scalarSchema(t reflect.Type, k key, f form) map[string]any {
 
 // schemaDefault is a key's default as JSON.
 func schemaDefault(t reflect.Type, k key) any {
-	switch t.Kind() {
-	case reflect.Slice:
-		return strings.Split(k.def, ",")
-	case reflect.Bool, reflect.Int, reflect.Float64:
+	switch t {
+	case reflect.TypeFor[bool](), reflect.TypeFor[int](), reflect.TypeFor[float64]():
 		return json.RawMessage(k.def)
+	}
+	if t.Kind() == reflect.Slice {
+		return strings.Split(k.def, ",")
 	}
 	return k.def
 }

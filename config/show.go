@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -104,8 +105,17 @@ func showScalar(v reflect.Value) *yaml.Node {
 	return textNode(strings.ReplaceAll(text, "${", "$${"))
 }
 
+// simpleLines matches lines of letters that neither begin nor end with a space.
+// Other texts of several lines are written with escapes: the encoder loses some
+// of their spaces and line ends.
+var simpleLines = regexp.MustCompile(`^([!-~]([ -~]*[!-~])?\n?)*$`)
+
 func textNode(text string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	node := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	if !simpleLines.MatchString(text) {
+		node.Style = yaml.DoubleQuotedStyle
+	}
+	return node
 }
 
 // child returns the value under a key of a mapping.

@@ -15,7 +15,7 @@ type Source struct {
 	Verify      *Verify        `key:"verify" doc:"How requests are verified. Beside a preset it overrides single knobs of it."`
 	Event       []string       `key:"event" form:"text" doc:"Where the event's name is, such as json:type or header:X-Event; the first that is present names it. Default: the preset's, else json:type."`
 	DeliveryID  []string       `key:"delivery_id" form:"text" doc:"What tells a redelivery from a new event, such as json:id, header:X-Id or hash:body; the first that is present. Default: the preset's, else hash:body."`
-	Batch       string         `key:"batch" form:"text" doc:"Where one request holds several events. Default: the preset's, else none."`
+	Batch       string         `key:"batch" form:"text" doc:"array where the body is a list of events, json:path where a part of it is. Default: the preset's, else none."`
 	Secrets     []Secret       `key:"secrets" form:"secret" drop:"empty" doc:"Shared secrets, any of which may match: rotation without downtime."`
 	PublicKeys  []string       `key:"public_keys" form:"text" drop:"empty" doc:"Public keys, any of which may match."`
 	AllowIPs    []netip.Prefix `key:"allow_ips" doc:"Addresses that may call; all by default."`

@@ -63,51 +63,46 @@ func (s Size) String() string {
 	return "0"
 }
 
-// Rate is a number of events in a time. The zero value is no limit.
-type Rate struct {
-	Count int
-	Per   time.Duration // a second, a minute or an hour
-}
+// Rate is a number a second. The zero value is no limit.
+type Rate float64
+
+// rateUnits are in the order in which String tries them.
+var rateUnits = []struct {
+	name    string
+	seconds float64
+}{{"s", 1}, {"m", 60}, {"h", 3600}}
 
 // ParseRate reads a rate such as 500/s, 100/m or 10/h, or none.
 func ParseRate(text string) (Rate, error) {
 	if text == "none" {
-		return Rate{}, nil
+		return 0, nil
 	}
-	number, per, ok := strings.Cut(text, "/")
-	unit, known := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[per]
-	if !ok || !known {
-		return Rate{}, errForm
+	for _, unit := range rateUnits {
+		number, ok := strings.CutSuffix(text, "/"+unit.name)
+		if !ok {
+			continue
+		}
+		count, err := strconv.ParseUint(number, 10, 31)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return 0, errTooLarge
+		case err != nil:
+			return 0, errForm
+		case count == 0:
+			return 0, errors.New("it would let nothing through; for no limit write none")
+		}
+		return Rate(float64(count) / unit.seconds), nil
 	}
-	count, err := strconv.ParseUint(number, 10, 31)
-	switch {
-	case errors.Is(err, strconv.ErrRange):
-		return Rate{}, errTooLarge
-	case err != nil:
-		return Rate{}, errForm
-	case count == 0:
-		return Rate{}, errors.New("it would let nothing through; for no limit write none")
-	}
-	return Rate{Count: int(count), Per: unit}, nil
+	return 0, errForm
 }
 
-// PerSecond is the rate for a limiter; 0 is no limit.
-func (r Rate) PerSecond() float64 {
-	if r.Per <= 0 {
-		return 0
-	}
-	return float64(r.Count) / r.Per.Seconds()
-}
-
-// String is the form that ParseRate reads.
+// String is the form that ParseRate reads, a whole number of the shortest time.
 func (r Rate) String() string {
-	switch r.Per {
-	case time.Second:
-		return fmt.Sprintf("%d/s", r.Count)
-	case time.Minute:
-		return fmt.Sprintf("%d/m", r.Count)
-	case time.Hour:
-		return fmt.Sprintf("%d/h", r.Count)
+	for _, unit := range rateUnits {
+		count := math.Round(float64(r) * unit.seconds)
+		if count > 0 && Rate(count/unit.seconds) == r {
+			return strconv.FormatFloat(count, 'f', 0, 64) + "/" + unit.name
+		}
 	}
 	return "none"
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -38,12 +39,13 @@ func TestASizeReadsWhatItPrints(t *testing.T) {
 
 func TestARateReadsWhatItPrints(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		want := Rate{
-			Count: rapid.IntRange(1, 1<<31-1).Draw(t, "count"),
-			Per:   rapid.SampledFrom([]time.Duration{time.Second, time.Minute, time.Hour}).Draw(t, "per"),
+		text := fmt.Sprintf("%d/%s", rapid.IntRange(1, 1<<31-1).Draw(t, "count"), rapid.SampledFrom([]string{"s", "m", "h"}).Draw(t, "per"))
+		want, err := ParseRate(text)
+		if err != nil {
+			t.Fatalf("ParseRate(%q): %v", text, err)
 		}
 		if got, err := ParseRate(want.String()); err != nil || got != want {
-			t.Fatalf("ParseRate(%q) = %v, %v, want %v", want, got, err, want)
+			t.Fatalf("ParseRate(%q) = %v, %v, want %v, as %s", want, got, err, want, text)
 		}
 	})
 }
@@ -64,8 +66,8 @@ func TestValuesMeanWhatTheySay(t *testing.T) {
 			t.Errorf("ParseSize(%q) = %d, %v, want %d", text, got, err, want)
 		}
 	}
-	for text, want := range map[string]float64{"none": 0, "500/s": 500, "120/m": 2, "36/h": 0.01} {
-		if got, err := ParseRate(text); err != nil || got.PerSecond() != want {
+	for text, want := range map[string]Rate{"none": 0, "500/s": 500, "120/m": 2, "36/h": 0.01} {
+		if got, err := ParseRate(text); err != nil || got != want {
 			t.Errorf("ParseRate(%q) = %v, %v, want %v a second", text, got, err, want)
 		}
 	}
