@@ -129,11 +129,11 @@ func TestARefusedCallerCannotHoldItsConnectionWithABody(t *testing.T) {
 }
 
 func TestTheTimeForABodyIsNotTheTimeForTheBus(t *testing.T) {
-	const bodyTimeout = 20 * time.Millisecond
+	const bodyTimeout = 200 * time.Millisecond
 	source := newSource(t, "stripe", "stripe")
 	g := newGateway(t, ingest.Config{
 		BodyTimeout: bodyTimeout,
-		Publisher:   after(3 * bodyTimeout),
+		Publisher:   after(2 * bodyTimeout),
 	}, source)
 	address := serve(t, g)
 	r := stripe(t)
