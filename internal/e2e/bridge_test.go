@@ -26,7 +26,9 @@ const patience = 60 * time.Second
 type bridge struct {
 	t         *testing.T
 	command   *exec.Cmd
-	file      string // its configuration
+	file      string   // its configuration
+	overlays  []string // files that are read after it
+	env       []string // variables beside the tests' own
 	log       *logLines
 	stdout    *logLines
 	addresses map[string]string
@@ -50,11 +52,28 @@ func embeddedIn(dir string) string {
 // and waits until it says it is ready. It is killed when the test ends.
 func start(t *testing.T, parts ...string) *bridge {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "jethook.yaml")
-	b := &bridge{t: t, file: file}
-	b.configure(parts...)
+	b := newBridge(t, parts...)
 	b.run()
 	return b
+}
+
+// newBridge configures a bridge and does not run it yet.
+func newBridge(t *testing.T, parts ...string) *bridge {
+	t.Helper()
+	b := &bridge{t: t, file: filepath.Join(t.TempDir(), "jethook.yaml")}
+	b.configure(parts...)
+	return b
+}
+
+// overlay has a file of the text read after the configuration, for keys that
+// preamble has too.
+func (b *bridge) overlay(text string) {
+	b.t.Helper()
+	file := filepath.Join(b.t.TempDir(), "overlay.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	b.overlays = append(b.overlays, file)
 }
 
 // configure writes the configuration; a running bridge sees it by itself.
@@ -72,7 +91,12 @@ func (b *bridge) configure(parts ...string) {
 // run starts the process, also again after it has ended.
 func (b *bridge) run() {
 	b.t.Helper()
-	b.command = exec.Command(binary, "serve", "-c", b.file)
+	args := []string{"serve", "-c", b.file}
+	for _, file := range b.overlays {
+		args = append(args, "-c", file)
+	}
+	b.command = exec.Command(binary, args...)
+	b.command.Env = append(os.Environ(), b.env...)
 	b.log, b.stdout, b.exited = newLogLines(), newLogLines(), make(chan struct{})
 	b.command.Stderr, b.command.Stdout = b.log, b.stdout
 	if err := b.command.Start(); err != nil {

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -42,22 +41,7 @@ func run(m *testing.M) int {
 // a fixed port, and returns its URL.
 func startNATS(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	command := exec.Command(natsServer, "-js", "-a", "127.0.0.1", "-p", "-1", "-sd", dir, "--ports_file_dir", dir)
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = command.Process.Kill() // it may have ended
-		_ = command.Wait()
-	})
-	file := filepath.Join(dir, fmt.Sprintf("nats-server_%d.ports", command.Process.Pid))
-	var ports struct{ Nats []string }
-	eventually(t, "the NATS server writes its ports", func() bool {
-		text, err := os.ReadFile(file)
-		return err == nil && json.Unmarshal(text, &ports) == nil && len(ports.Nats) > 0
-	})
-	return ports.Nats[0]
+	return newNATS(t).url
 }
 
 // eventually asks again until the condition holds. It is for what tells nobody
