@@ -16,7 +16,7 @@ type Endpoint struct {
 	Signature   string            `key:"signature" default:"standard" enum:"standard,clink,chip,none" doc:"How deliveries are signed: Standard Webhooks, as Clink does, as CHIP does, or not."`
 	Secrets     []Secret          `key:"secrets" form:"secret" drop:"empty" doc:"What deliveries are signed with. One is generated and shown once when absent."`
 	Timeout     time.Duration     `key:"timeout" default:"15s" min:"1ms" max:"10m" doc:"How long one attempt may take."`
-	Concurrency int               `key:"concurrency" default:"16" min:"1" max:"10000" doc:"Most attempts at once."`
+	Concurrency int               `key:"concurrency" default:"16" min:"1" max:"1024" doc:"Most attempts at once."`
 	Rate        Rate              `key:"rate" default:"none" doc:"Most attempts per time, such as 200/s; none by default."`
 	Filter      string            `key:"filter" form:"text" doc:"An expression over the event; only events for which it is true are delivered."`
 	Headers     map[string]Secret `key:"headers" form:"header-value" doc:"Headers added to every delivery. Values are treated as secrets."`

@@ -19,7 +19,7 @@ type Source struct {
 	Secrets     []Secret       `key:"secrets" form:"secret" drop:"empty" doc:"Shared secrets, any of which may match: rotation without downtime."`
 	PublicKeys  []string       `key:"public_keys" form:"text" drop:"empty" doc:"Public keys, any of which may match."`
 	AllowIPs    []netip.Prefix `key:"allow_ips" doc:"Addresses that may call; all by default."`
-	MaxBody     Size           `key:"max_body" default:"1MiB" min:"1B" max:"8MiB" doc:"Largest body, at most 8MiB."`
+	MaxBody     Size           `key:"max_body" default:"1MiB" min:"1B" max:"7MiB" doc:"Largest body, at most 7MiB."`
 	Rate        Rate           `key:"rate" default:"none" doc:"Most requests per time, such as 500/s; none by default."`
 	PublicURL   string         `key:"public_url" form:"url" doc:"The address the provider calls, for presets that sign it. Default: as the request names it."`
 	KeepHeaders []string       `key:"keep_headers" form:"header" doc:"Headers of the request kept with the event, besides the preset's."`

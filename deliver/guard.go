@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"code.dny.dev/ssrf"
@@ -17,19 +18,26 @@ var ErrAddressRefused = errors.New("address refused")
 
 // Guard decides which addresses endpoints may have: public ones and what the
 // operator lists, never link-local, multicast, or cloud metadata addresses. It
-// is safe for concurrent use and never changes.
+// is safe for concurrent use.
 type Guard struct {
-	guardian *ssrf.Guardian
+	guardian atomic.Pointer[ssrf.Guardian]
 	never    []netip.Prefix
 }
 
 // NewGuard makes a guard that allows the given networks beside public
 // addresses. A prefix that is not valid is an error.
 func NewGuard(allow []netip.Prefix) (*Guard, error) {
+	g := &Guard{never: neverAllowed()}
+	return g, g.Allow(allow)
+}
+
+// Allow replaces the networks that are allowed beside public addresses, for
+// every dial and check that begins later. On an error nothing changes.
+func (g *Guard) Allow(networks []netip.Prefix) error {
 	var v4, v6 []netip.Prefix
-	for _, prefix := range allow {
+	for _, prefix := range networks {
 		if !prefix.IsValid() {
-			return nil, errors.New("deliver.allow_networks: not a network")
+			return errors.New("deliver.allow_networks: not a network")
 		}
 		if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
 			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
@@ -40,11 +48,9 @@ func NewGuard(allow []netip.Prefix) (*Guard, error) {
 			v6 = append(v6, prefix.Masked())
 		}
 	}
-	return &Guard{
-		guardian: ssrf.New(ssrf.WithAnyPort(), ssrf.WithNetworks("tcp4", "tcp6"),
-			ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)),
-		never: neverAllowed(),
-	}, nil
+	g.guardian.Store(ssrf.New(ssrf.WithAnyPort(), ssrf.WithNetworks("tcp4", "tcp6"),
+		ssrf.WithAllowedV4Prefixes(v4...), ssrf.WithAllowedV6Prefixes(v6...)))
+	return nil
 }
 
 // neverAllowed lists the networks that no setting admits. Where a cloud keeps
@@ -120,7 +126,7 @@ func (g *Guard) check(addr netip.Addr) error {
 			}
 		}
 	}
-	if err := g.guardian.SafeAddr(addr); err != nil {
+	if err := g.guardian.Load().SafeAddr(addr); err != nil {
 		return fmt.Errorf("%w: %s is not a public address: add its network to deliver.allow_networks to deliver there", ErrAddressRefused, addr)
 	}
 	return nil

@@ -35,11 +35,17 @@ type App struct {
 	options   Options
 	telemetry *telemetry
 	bus       *bus.Bus
-	guard     *deliver.Guard
-	ingest    *ingest.Handler  // nil without the role
-	registry  *fanout.Registry // nil without the role
-	public    *listener        // nil without the role ingest
 	ops       *listener
+
+	// of the role ingest; nil without it
+	ingest *ingest.Handler
+	public *listener
+
+	// of the role deliver; nil without it
+	guard    *deliver.Guard
+	client   *deliver.Client
+	registry *fanout.Registry
+
 	readiness readiness
 
 	mu     sync.Mutex // held by Reload
@@ -107,9 +113,12 @@ func (a *App) openDelivery(c *config.Config) error {
 	if a.guard, err = deliver.NewGuard(c.Deliver.AllowNetworks); err != nil {
 		return fmt.Errorf("deliver.allow_networks: %w", err)
 	}
+	if a.client, err = deliver.NewClient(deliver.ClientConfig{Guard: a.guard, Version: a.options.Version}); err != nil {
+		return err
+	}
 	a.registry, err = fanout.New(fanout.Config{
 		Bus:        a.bus,
-		Client:     deliver.NewClient(deliver.ClientConfig{Guard: a.guard, Version: a.options.Version}),
+		Client:     a.client,
 		Keyset:     c.Encryption.Keyset.Reveal(),
 		KeysetFile: keysetFile(c),
 		ShowSecret: a.showSecret,

@@ -43,6 +43,7 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 		if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 			return err
 		}
+		a.client.Close() // connections that are open were checked against the networks before
 		if err := a.registry.Apply(ctx, endpoints, fanoutSubscribers(c)); err != nil {
 			return err
 		}

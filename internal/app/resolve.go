@@ -142,8 +142,11 @@ func sourceKeys(s config.Source, preset provider.Preset) ([]signature.Key, error
 // endpointKeys reads the keys that deliveries are signed with; none where they
 // are to be generated.
 func endpointKeys(style deliver.Style, secrets []config.Secret) ([]signature.Key, error) {
-	scheme, ok := style.Scheme()
-	if !ok {
+	scheme, err := style.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	if scheme.Algorithm == signature.None {
 		if len(secrets) > 0 {
 			return nil, errors.New("secrets are not used with signature: none")
 		}

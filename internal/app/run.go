@@ -99,6 +99,9 @@ func (a *App) close() error {
 			_ = l.socket.Close() // closed already where it was served
 		}
 	}
+	if a.client != nil {
+		a.client.Close()
+	}
 	if a.bus != nil {
 		errs = append(errs, a.bus.Close())
 	}
