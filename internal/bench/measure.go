@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	warmUp = 200 * time.Millisecond
+	// deliveryTimeout bounds one round of deliveries.
+	deliveryTimeout = 10 * time.Minute
+)
+
+// bench is one run.
+type bench struct {
+	settings
+	progress io.Writer
+	dir      string // removed at the end
+	self     string // this program
+	jethook  string // the one that is measured
+}
+
+// measure runs everything and returns the report.
+func measure(ctx context.Context, s settings, progress io.Writer) (_ *report, err error) {
+	b := &bench{settings: s, progress: progress}
+	if b.self, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	r := newReport(s)
+	if b.dir, r.FileSystem, err = newDirectory(); err != nil {
+		return nil, err
+	}
+	if b.dir, err = filepath.Abs(b.dir); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(b.dir)) }()
+	fmt.Fprintln(progress, "building jethook")
+	if err := b.build(ctx); err != nil {
+		return nil, err
+	}
+	paces, err := b.receiving(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("receiving: %w", err)
+	}
+	r.addReceiving(paces)
+	rates, err := b.delivering(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("delivering: %w", err)
+	}
+	r.addDelivering(rates)
+	f, err := b.footprint(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("footprint: %w", err)
+	}
+	r.addFootprint(f)
+	return r, nil
+}
+
+// startSelf runs a part of this program.
+func (b *bench) startSelf(ctx context.Context, args ...string) (*child, error) {
+	return start(ctx, b.self, args...)
+}
+
+// receiving returns the paces of the ways to receive, by row and round.
+func (b *bench) receiving(ctx context.Context) (map[string][]pace, error) {
+	ways := []struct {
+		row   string
+		start func() (*child, error)
+	}{
+		{rowHTTP, func() (*child, error) { return b.startSelf(ctx, "serve") }},
+		{rowStream, func() (*child, error) { return b.startSelf(ctx, "serve", "-store", b.store("stream")) }},
+		{rowProcess, func() (*child, error) { return b.startJethook(ctx, "process", "process") }},
+		{rowPower, func() (*child, error) { return b.startJethook(ctx, "power", "power") }},
+		{rowAlways, func() (*child, error) {
+			return b.startSelf(ctx, "serve", "-store", b.store("always"), "-sync-always")
+		}},
+	}
+	addresses := make([]string, len(ways))
+	for i, way := range ways {
+		c, err := way.start()
+		if err != nil {
+			return nil, err
+		}
+		defer c.kill() // what it stored is thrown away
+		addresses[i] = c.addresses["ingest"]
+	}
+	length := time.Duration(b.seconds * float64(time.Second))
+	paces := map[string][]pace{}
+	for round := range b.rounds {
+		fmt.Fprintf(b.progress, "receiving, round %d of %d\n", round+1, b.rounds)
+		for i := range ways {
+			i = (i + round) % len(ways) // nobody is always the first
+			syscall.Sync()              // what one has written is not for the next to flush
+			l := load{address: addresses[i], connections: b.connections, size: b.size}
+			p, err := l.pace(ctx, warmUp, length)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", ways[i].row, err)
+			}
+			paces[ways[i].row] = append(paces[ways[i].row], p)
+		}
+	}
+	return paces, nil
+}
+
+func (b *bench) store(name string) string { return filepath.Join(b.dir, name) }
+
+// delivering returns events a second of the ways to deliver, by row and round.
+func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
+	fmt.Fprintf(b.progress, "storing %d events, twice\n", b.events)
+	if err := b.fillBare(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.fillJethook(ctx); err != nil {
+		return nil, err
+	}
+	ways := []struct {
+		row   string
+		start func(name, url string) (*child, error)
+	}{
+		{rowLoop, func(name, url string) (*child, error) {
+			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", name, "-url", url)
+		}},
+		{rowEndpoint, func(name, url string) (*child, error) {
+			return b.startJethook(ctx, "endpoint", "power", endpoint{name, url})
+		}},
+	}
+	rates := map[string][]float64{}
+	for round := range b.rounds {
+		fmt.Fprintf(b.progress, "delivering, round %d of %d\n", round+1, b.rounds)
+		for i := range ways {
+			way := ways[(i+round)%len(ways)]
+			syscall.Sync()
+			rate, err := b.deliveryRate(ctx, func(url string) (*child, error) {
+				return way.start("round-"+strconv.Itoa(round+1), url)
+			})
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", way.row, err)
+			}
+			rates[way.row] = append(rates[way.row], rate)
+		}
+	}
+	return rates, nil
+}
+
+func (b *bench) fillBare(ctx context.Context) error {
+	output, err := exec.CommandContext(ctx, b.self, "fill", "-store", b.store("loop"),
+		"-events", strconv.Itoa(b.events), "-size", strconv.Itoa(b.size)).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("fill the bare stream: %w\n%s", err, output)
+	}
+	return nil
+}
+
+func (b *bench) fillJethook(ctx context.Context) error {
+	c, err := b.startJethook(ctx, "endpoint", "power")
+	if err != nil {
+		return err
+	}
+	l := load{address: c.addresses["ingest"], connections: b.connections, size: b.size}
+	if err := errors.Join(l.send(ctx, b.events), c.stop()); err != nil {
+		return fmt.Errorf("fill jethook: %w", err)
+	}
+	return nil
+}
+
+// deliveryRate returns the events a second of a sender, from the first receipt
+// to the last.
+func (b *bench) deliveryRate(ctx context.Context, startSender func(url string) (*child, error)) (float64, error) {
+	receiver, err := b.startSelf(ctx, "receive", "-events", strconv.Itoa(b.events))
+	if err != nil {
+		return 0, err
+	}
+	defer receiver.kill() // it has said all it had to say
+	sender, err := startSender("http://" + receiver.addresses["ingest"] + "/")
+	if err != nil {
+		return 0, err
+	}
+	tally, err := receiver.wait(ctx, deliveryTimeout, sender)
+	if err := errors.Join(err, sender.stop()); err != nil {
+		return 0, err
+	}
+	return float64(tally.Events-1) / tally.Seconds, nil
+}

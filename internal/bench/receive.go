@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// receive answers deliveries with 200, and says how long it took from the
+// first to the last of the number it expects.
+func receive(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("receive", flag.ContinueOnError)
+	events := flags.Int64("events", 0, "how many to expect, at least 2")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	begin := time.Now()
+	var received, first atomic.Int64
+	return listenAndServe(ctx, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return // the sender went away; it did not count as delivered
+		}
+		switch at := time.Since(begin); received.Add(1) {
+		case 1:
+			first.Store(int64(at))
+		case *events:
+			// Nobody reads a failure to say so but the parent, which is gone then.
+			_ = say(message{Events: int(*events), Seconds: (at - time.Duration(first.Load())).Seconds()})
+		}
+	}))
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Rows of the table. Ratios name them by their letters.
+const (
+	rowHTTP     = "a  net/http and HMAC-SHA256"
+	rowStream   = "b  a and a JetStream publish"
+	rowProcess  = "c  jethook, durability: process"
+	rowPower    = "d  jethook, durability: power"
+	rowAlways   = "e  b with sync_always"
+	rowLoop     = "f  fetch, POST, ack"
+	rowEndpoint = "g  jethook, one endpoint"
+)
+
+// report is all that was measured.
+type report struct {
+	Go          string   `json:"go"`
+	CPUs        int      `json:"cpus"`
+	FileSystem  string   `json:"file_system"`
+	Rounds      int      `json:"rounds"`
+	Seconds     float64  `json:"seconds"`
+	Connections int      `json:"connections"`
+	Size        int      `json:"size"`
+	Events      int      `json:"events"`
+	Speeds      []speed  `json:"speeds"`
+	Figures     []figure `json:"figures"`
+	Static      bool     `json:"static_binary"`
+	Missed      []string `json:"missed"` // targets, one sentence each
+}
+
+// speed is a row: medians over the rounds.
+type speed struct {
+	What      string  `json:"what"`
+	PerSecond float64 `json:"per_second"`
+	P50       float64 `json:"p50_ms,omitempty"`
+	P99       float64 `json:"p99_ms,omitempty"`
+	Ratio     *ratio  `json:"ratio,omitempty"`
+}
+
+// ratio is the median of the rounds' ratios, and their range.
+type ratio struct {
+	Of      string  `json:"of"` // such as c/b
+	Median  float64 `json:"median"`
+	Min     float64 `json:"min"`
+	Max     float64 `json:"max"`
+	AtLeast float64 `json:"at_least,omitempty"` // the target; 0: none
+}
+
+// figure is the median of the rounds' values.
+type figure struct {
+	What   string  `json:"what"`
+	Value  float64 `json:"value"`
+	Unit   string  `json:"unit"`
+	AtMost float64 `json:"at_most,omitempty"` // the target; 0: none
+}
+
+func newReport(s settings) *report {
+	return &report{
+		Go: runtime.Version(), CPUs: runtime.NumCPU(),
+		Rounds: s.rounds, Seconds: s.seconds, Connections: s.connections, Size: s.size, Events: s.events,
+		Missed: []string{},
+	}
+}
+
+func (r *report) addReceiving(paces map[string][]pace) {
+	perSecond := map[string][]float64{}
+	for row, of := range paces {
+		perSecond[row] = column(of, func(p pace) float64 { return p.perSecond })
+	}
+	add := func(row string, ratio *ratio) {
+		r.addSpeed(speed{
+			What:      row,
+			PerSecond: median(perSecond[row]),
+			P50:       median(column(paces[row], func(p pace) float64 { return milliseconds(p.p50) })),
+			P99:       median(column(paces[row], func(p pace) float64 { return milliseconds(p.p99) })),
+			Ratio:     ratio,
+		})
+	}
+	add(rowHTTP, nil)
+	add(rowStream, newRatio(perSecond, rowStream, rowHTTP, 0))
+	add(rowProcess, newRatio(perSecond, rowProcess, rowStream, 0.9))
+	add(rowPower, newRatio(perSecond, rowPower, rowProcess, 0.75))
+	add(rowAlways, newRatio(perSecond, rowPower, rowAlways, 4))
+}
+
+func (r *report) addDelivering(rates map[string][]float64) {
+	r.addSpeed(speed{What: rowLoop, PerSecond: median(rates[rowLoop])})
+	r.addSpeed(speed{What: rowEndpoint, PerSecond: median(rates[rowEndpoint]), Ratio: newRatio(rates, rowEndpoint, rowLoop, 0.85)})
+}
+
+func (r *report) addFootprint(f footprint) {
+	for _, of := range []figure{
+		{"memory when idle", median(f.memory), "MB", 60},
+		{"start to ready", median(f.start), "ms", 200},
+		{"binary", f.binary, "MB", 0},
+	} {
+		r.Figures = append(r.Figures, of)
+		if of.AtMost > 0 && of.Value > of.AtMost {
+			r.Missed = append(r.Missed, fmt.Sprintf("%s is %.0f %s, the target is at most %.0f", of.What, of.Value, of.Unit, of.AtMost))
+		}
+	}
+	if r.Static = f.static; !r.Static {
+		r.Missed = append(r.Missed, "the binary is not static")
+	}
+}
+
+func (r *report) addSpeed(s speed) {
+	r.Speeds = append(r.Speeds, s)
+	if s.Ratio != nil && s.Ratio.Median < s.Ratio.AtLeast {
+		r.Missed = append(r.Missed, fmt.Sprintf("%s is %.2f, the target is at least %g", s.Ratio.Of, s.Ratio.Median, s.Ratio.AtLeast))
+	}
+}
+
+// newRatio divides round by round: what slowed a whole round cancels out.
+func newRatio(values map[string][]float64, of, by string, atLeast float64) *ratio {
+	rounds := make([]float64, len(values[of]))
+	for i := range rounds {
+		rounds[i] = values[of][i] / values[by][i]
+	}
+	return &ratio{Of: of[:1] + "/" + by[:1], Median: median(rounds), Min: slices.Min(rounds), Max: slices.Max(rounds), AtLeast: atLeast}
+}
+
+func column(paces []pace, of func(pace) float64) []float64 {
+	values := make([]float64, len(paces))
+	for i, p := range paces {
+		values[i] = of(p)
+	}
+	return values
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
