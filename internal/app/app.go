@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/deliver"
@@ -29,6 +30,10 @@ type Options struct {
 	// is written there. Required.
 	Stdout io.Writer
 }
+
+// openTimeout is how long a start waits for an external bus to be there and
+// have a leader. A supervisor tries again after that.
+const openTimeout = time.Minute
 
 // App is one jethook process: the roles of its configuration on one bus.
 type App struct {
@@ -69,7 +74,9 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	if a.telemetry, err = newTelemetry(ctx, &a.options); err != nil {
 		return a, fmt.Errorf("set up telemetry: %w", err)
 	}
-	if a.bus, err = bus.Open(ctx, busConfig(c, a.options.Logger)); err != nil {
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if a.bus, err = bus.Open(opening, busConfig(c, a.options.Logger)); err != nil {
 		return a, err
 	}
 	if has(c, config.RoleDeliver) {

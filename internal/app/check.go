@@ -23,6 +23,9 @@ func Check(c *config.Config) error {
 	}
 	for _, e := range c.Endpoints {
 		endpoint, err := fanoutEndpoint(e)
+		if len(endpoint.Keys) == 0 {
+			endpoint.Signature = deliver.StyleNone // its secret will be generated
+		}
 		if err == nil {
 			err = endpoint.Validate()
 		}

@@ -66,7 +66,9 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	a.readiness.set(ready)
 	a.options.Logger.Info("jethook is ready", "version", a.options.Version, "addresses", a.Addresses())
-	return group.Wait()
+	err := group.Wait()
+	a.options.Logger.Info("jethook has stopped")
+	return err
 }
 
 // drain is the end of Run in its order. A failure cuts the delay short.
@@ -74,7 +76,7 @@ func (a *App) drain(orderly bool, stopDelivering context.CancelFunc) error {
 	a.readiness.set(draining)
 	listen := a.current().Listen
 	if orderly {
-		a.options.Logger.Info("draining", "delay", listen.DrainDelay, "timeout", listen.DrainTimeout)
+		a.options.Logger.Info("draining", "delay", listen.DrainDelay.String(), "timeout", listen.DrainTimeout.String())
 		time.Sleep(listen.DrainDelay)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), listen.DrainTimeout)

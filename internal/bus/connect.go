@@ -90,10 +90,13 @@ func (b *Bus) dialExternal(ctx context.Context, options []nats.Option) (*nats.Co
 	if err != nil {
 		return nil, err
 	}
-	for {
+	for warned := false; ; warned = true {
 		conn, err := connect()
 		if err == nil {
 			return conn, nil
+		}
+		if !warned {
+			b.config.Logger.Warn("bus is not reachable; trying again", "error", err)
 		}
 		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
 			return nil, fmt.Errorf("connect to the bus: %w: check nats.creds", err)
@@ -102,7 +105,6 @@ func (b *Bus) dialExternal(ctx context.Context, options []nats.Option) (*nats.Co
 		case <-ctx.Done():
 			return nil, fmt.Errorf("connect to the bus: %w", err)
 		case <-time.After(reconnectWait):
-			b.config.Logger.Warn("bus is not reachable yet", "error", err)
 		}
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jethook/jethook/internal/event"
@@ -35,7 +37,9 @@ const (
 const (
 	attemptsMaxAge   = 14 * 24 * time.Hour
 	attemptsMaxBytes = 1 << 30
-	layoutTimeout    = 30 * time.Second
+	// requestTimeout bounds one request to the server. A cluster that has no
+	// leader yet does not answer.
+	requestTimeout = 5 * time.Second
 )
 
 // StreamName returns the name of the stream that holds env's events.
@@ -93,10 +97,8 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 // definition, saying so: a setting was changed, or somebody else changed the
 // stream.
 func (b *Bus) ensureLayout(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, layoutTimeout)
-	defer cancel()
 	for _, want := range b.streams() {
-		if err := b.ensureStream(ctx, want); err != nil {
+		if err := b.insist(ctx, func(ctx context.Context) error { return b.ensureStream(ctx, want) }); err != nil {
 			return fmt.Errorf("stream %s: %w", want.Name, explain(err))
 		}
 	}
@@ -104,10 +106,45 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 		{Bucket: Endpoints, Description: "state of endpoints", Replicas: b.config.Stream.Replicas},
 		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
 	} {
-		_, err := b.consumer.CreateKeyValue(ctx, bucket)
-		if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
+		if err := b.insist(ctx, func(ctx context.Context) error { return b.ensureBucket(ctx, bucket) }); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket.Bucket, explain(err))
 		}
+	}
+	return nil
+}
+
+// insist asks again while a cluster is still finding itself: it has no leader,
+// or its leader has not heard of every server yet.
+func (b *Bus) insist(ctx context.Context, ask func(context.Context) error) error {
+	for {
+		asking, cancel := context.WithTimeout(ctx, requestTimeout)
+		err := ask(asking)
+		cancel()
+		if err == nil || b.server != nil || !forming(err) {
+			return err
+		}
+		b.config.Logger.Warn("bus is not ready yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(reconnectWait):
+		}
+	}
+}
+
+// forming reports whether an error may pass by itself while a cluster forms:
+// no suitable peers, not available, not the leader, or no answer.
+func forming(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return slices.Contains([]jetstream.ErrorCode{10005, 10008, 10009}, api.ErrorCode)
+	}
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout)
+}
+
+func (b *Bus) ensureBucket(ctx context.Context, bucket jetstream.KeyValueConfig) error {
+	if _, err := b.consumer.CreateKeyValue(ctx, bucket); !errors.Is(err, jetstream.ErrBucketExists) {
+		return err
 	}
 	return nil
 }

@@ -1,0 +1,184 @@
+package app_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/internal/app"
+	"github.com/jethook/jethook/internal/signature"
+)
+
+// load reads a configuration from text.
+func load(t *testing.T, text string) *config.Config {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "jethook.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load([]string{file})
+	if err != nil {
+		t.Fatalf("load:\n%s\n%v", text, err)
+	}
+	return c
+}
+
+func TestWhatTheFileCannotSeeIsCheckedAtItsPlace(t *testing.T) {
+	for name, c := range map[string]struct{ text, line, want string }{
+		"an unknown preset": {`
+sources:
+  - name: shop
+    preset: strip
+    secrets: [x]`, ":3:", `did you mean "stripe"`},
+		"no secret for an HMAC": {`
+sources:
+  - name: hooks
+    preset: stripe
+    public_keys: [x]`, ":3:", "secrets"},
+		"no public key for RSA": {`
+sources:
+  - name: chip
+    preset: chip-collect
+    secrets: [x]`, ":3:", "public_keys"},
+		"a key that does not fit": {`
+sources:
+  - name: chip
+    preset: chip-collect
+    public_keys: [not-a-key]`, ":3:", "key 1"},
+		"a sender that does not publish how it signs": {`
+sources:
+  - name: diddo
+    preset: diddo
+    secrets: [x]`, ":3:", "write a verify block"},
+		"a preset that knows no event": {`
+sources:
+  - name: hub
+    preset: hub-sha512
+    secrets: [x]`, ":3:", "write event"},
+		"a scheme with a hole": {`
+sources:
+  - name: shop
+    verify: {algorithm: hmac-sha256}
+    secrets: [x]`, ":3:", "signature"},
+		"an event source nobody knows": {`
+sources:
+  - name: shop
+    preset: stripe
+    event: ["yaml:type"]
+    secrets: [x]`, ":3:", "yaml"},
+		"a filter that does not compile": {`
+deliver: {allow_networks: [127.0.0.0/8]}
+endpoints:
+  - name: billing
+    url: http://127.0.0.1/
+    all_events: true
+    filter: "amount >"`, ":4:", "filter"},
+		"an address written so that only resolvers read it": {`
+endpoints:
+  - name: billing
+    url: http://127.1/
+    all_events: true`, ":3:", "127.1"},
+		"a secret that is no key": {`
+endpoints:
+  - name: billing
+    url: https://example.com/
+    all_events: true
+    secrets: [whsec_%%%]`, ":3:", "secret 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := app.Check(load(t, "version: 1"+c.text))
+			var problems *config.Problems
+			if !errors.As(err, &problems) || len(problems.List) != 1 {
+				t.Fatalf("error %v, want one problem", err)
+			}
+			if text := err.Error(); !strings.Contains(text, "jethook.yaml"+c.line) || !strings.Contains(text, c.want) {
+				t.Errorf("problem %q, want line %s and %q", text, c.line, c.want)
+			}
+		})
+	}
+}
+
+func TestEveryProblemIsReportedAtOnce(t *testing.T) {
+	err := app.Check(load(t, `version: 1
+sources:
+  - {name: a, preset: nope, secrets: [x]}
+  - {name: b, preset: diddo, secrets: [x]}
+`))
+	var problems *config.Problems
+	if !errors.As(err, &problems) || len(problems.List) != 2 {
+		t.Errorf("error %v, want two problems", err)
+	}
+}
+
+func source(t *testing.T, text string) config.Source {
+	t.Helper()
+	return load(t, "version: 1\nsources:\n  - name: shop\n    secrets: [x]\n"+text).Sources[0]
+}
+
+func TestAVerifyBlockOverridesSingleKnobsOfAPreset(t *testing.T) {
+	preset, err := app.Resolve(source(t, "    preset: stripe\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := *preset.Scheme
+	if want.Timestamp.Tolerance != 5*time.Minute {
+		t.Errorf("tolerance %s, want 5m: an unchecked time is never a default", want.Timestamp.Tolerance)
+	}
+	for name, c := range map[string]struct {
+		text   string
+		change func(*signature.Scheme)
+	}{
+		"the time is not checked": {"timestamp: {tolerance: 0}", func(s *signature.Scheme) { s.Timestamp.Tolerance = 0 }},
+		"another header":          {"signature: {header: X-Other}", func(s *signature.Scheme) { s.Signature.Header = "X-Other" }},
+		"another algorithm":       {"algorithm: hmac-sha512", func(s *signature.Scheme) { s.Algorithm = signature.HMACSHA512 }},
+		"another place of the time": {"timestamp: {header: X-Time, unit: ms}", func(s *signature.Scheme) {
+			s.Timestamp.Header, s.Timestamp.Field, s.Timestamp.Unit = "X-Time", "", signature.Milliseconds
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			preset, err := app.Resolve(source(t, "    preset: stripe\n    verify: {"+c.text+"}\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := want
+			c.change(&want)
+			if *preset.Scheme != want {
+				t.Errorf("scheme %+v, want %+v", *preset.Scheme, want)
+			}
+		})
+	}
+}
+
+func TestASchemeWrittenOutHasACheckedTime(t *testing.T) {
+	preset, err := app.Resolve(source(t, `    verify:
+      algorithm: hmac-sha256
+      signature: {header: X-Shop-Signature, encoding: hex, prefix: "sha256="}
+      timestamp: {header: X-Shop-Timestamp}
+      signed: "{timestamp}.{body}"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := preset.Scheme.Timestamp.Tolerance; got != 5*time.Minute {
+		t.Errorf("tolerance %s, want 5m", got)
+	}
+}
+
+func TestAnOperatorsEventListLiftsTheCatalogue(t *testing.T) {
+	bound, err := app.Resolve(source(t, "    preset: github\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := app.Resolve(source(t, "    preset: github\n    event: [\"header:X-GitHub-Event\"]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(bound.ExtractorConfig().Catalogue) == 0 || len(free.ExtractorConfig().Catalogue) != 0 {
+		t.Errorf("%d names bound the preset's events and %d the operator's, want some and none",
+			len(bound.ExtractorConfig().Catalogue), len(free.ExtractorConfig().Catalogue))
+	}
+}
