@@ -7,66 +7,114 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/jethook/jethook/internal/event"
 )
 
-const (
-	// lookAgain is the wait before a message is taken up again that could not
-	// be handled just now, though nothing is wrong with the endpoint.
-	lookAgain = 2 * time.Second
-	// maxLooks is how often an event is looked for that its stream does not
-	// have, since a replica may lag behind.
-	maxLooks = 5
-)
+// probeWait bounds the look for an event to probe with.
+const probeWait = 5 * time.Second
 
-// read takes messages from a source until ctx ends, and hands back what was
-// fetched and not begun. It returns an error when the source is no more.
+// read takes messages from a source until ctx ends. It returns an error when the
+// source is no more.
 func (s *shift) read(ctx, work context.Context, from source) error {
-	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(pullBatch(s.endpoint)))
-	if err != nil {
-		return fmt.Errorf("pull: %w", err)
-	}
-	defer messages.Stop()
-	defer context.AfterFunc(ctx, messages.Drain)()
 	for {
-		msg, err := messages.Next()
-		switch {
-		case err == nil:
-			s.take(ctx, work, from, msg)
-		case errors.Is(err, jetstream.ErrConnectionClosed):
-			return fmt.Errorf("pull: %w", err)
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed) && ctx.Err() != nil:
+		changed, probe, ok := s.breaker.enter(ctx)
+		if !ok {
 			return nil
-		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			// The iterator pulls again by itself; but a deleted consumer is
-			// silent as well.
-			if _, err := from.consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return fmt.Errorf("pull: %w", err)
-			}
-		default:
+		}
+		var err error
+		if probe {
+			err = s.probe(ctx, work, from)
+		} else {
+			err = s.pull(ctx, work, from, changed)
+		}
+		if err != nil {
 			return fmt.Errorf("pull: %w", err)
 		}
 	}
 }
 
-// take begins the delivery of a message, or settles it without an attempt.
-func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) {
+// pull delivers what comes until ctx ends or the breaker opens, and hands back
+// what was fetched and not begun.
+func (s *shift) pull(ctx, work context.Context, from source, opened <-chan struct{}) error {
+	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(pullBatch(s.endpoint)))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(ctx, messages.Drain)()
+	go func() {
+		select {
+		case <-opened:
+			stop()
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		msg, err := messages.Next()
+		switch {
+		case err == nil:
+			if d := s.take(ctx, work, from, msg); d != nil {
+				s.attempts.Go(func() { s.deliver(work, d) })
+			}
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed) && ctx.Err() != nil && !errors.Is(err, jetstream.ErrConnectionClosed):
+			return nil
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			// The iterator pulls again by itself; but a deleted consumer is
+			// silent as well.
+			if _, err := from.consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// probe delivers one message, if there is one, and waits for what becomes of it.
+func (s *shift) probe(ctx, work context.Context, from source) error {
+	fetching, cancel := context.WithTimeout(ctx, probeWait)
+	defer cancel()
+	batch, err := from.consumer.Fetch(1, jetstream.FetchContext(fetching))
+	if err != nil {
+		return err
+	}
+	for msg := range batch.Messages() {
+		d := s.take(ctx, work, from, msg)
+		if d == nil {
+			continue
+		}
+		ended := make(chan struct{})
+		s.attempts.Go(func() { defer close(ended); s.deliver(work, d) })
+		select {
+		case <-ended:
+		case <-ctx.Done():
+		}
+	}
+	if err := batch.Error(); errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConnectionClosed) {
+		return err
+	}
+	return nil
+}
+
+// take returns the delivery of a message with a slot for its attempt, or nil
+// when it has settled the message or handed it back.
+func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
 		s.logger.Error("message without metadata is left alone", "endpoint", s.endpoint, "error", err)
-		return
+		return nil
 	}
 	d := &delivery{msg: msg, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}, fetches: meta.NumDelivered}
 	if !s.held.add(d) {
-		return // it is in work still; what settles it settles this copy too
+		return nil // it is in work still; what settles it settles this copy too
 	}
 	if ctx.Err() != nil {
 		s.handBack(d, 0)
-		return
+		return nil
 	}
 	if !s.unpack(work, d) {
-		return
+		return nil
 	}
 	wanted, err := s.filter.match(d.event.Data)
 	switch {
@@ -78,8 +126,9 @@ func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) 
 	case !s.admit(ctx):
 		s.handBack(d, 0)
 	default:
-		s.attempts.Go(func() { s.deliver(work, d) })
+		return d
 	}
+	return nil
 }
 
 // admit waits for a free slot and then for the rate. It reports whether the
@@ -98,70 +147,4 @@ func (s *shift) admit(ctx context.Context) bool {
 		return false
 	}
 	return true
-}
-
-// unpack finds the event of a message and reports whether there is one to
-// deliver; where there is none the message is settled or handed back.
-func (s *shift) unpack(ctx context.Context, d *delivery) bool {
-	reason := ""
-	var err error
-	if d.key.due {
-		reason, err = s.load(ctx, d)
-	} else {
-		d.sequence = d.key.sequence
-		d.eventID = event.ID(d.msg.Headers().Get(headerMsgID))
-		if d.event, err = event.Decode(d.msg.Headers(), d.msg.Data()); err != nil {
-			reason, err = err.Error(), nil
-		}
-	}
-	switch {
-	case err != nil:
-		s.logger.Warn("event could not be read; it is looked for again", "endpoint", s.endpoint, "sequence", d.sequence, "error", err)
-		s.handBack(d, lookAgain)
-		return false
-	case reason != "":
-		s.attempts.Go(func() { s.bury(ctx, d, &Attempt{Reason: reason}) })
-		return false
-	}
-	d.eventID = d.event.ID
-	return true
-}
-
-// load reads the event that a pointer names. The reason says why there is none;
-// an error, that it is not known.
-func (s *shift) load(ctx context.Context, d *delivery) (reason string, err error) {
-	p, err := parsePointer(s.endpoint.Env, s.endpoint.Name, d.msg.Headers())
-	d.sequence, d.eventID, d.attempts, d.first = p.Sequence, p.EventID, p.Attempts, p.FirstAttempt
-	if err != nil {
-		return err.Error(), nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	stored, err := s.stream.GetMsg(ctx, p.Sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return s.missing(ctx, d, err)
-	}
-	if err != nil {
-		return "", err
-	}
-	if d.event, err = event.Decode(stored.Header, stored.Data); err != nil {
-		return err.Error(), nil
-	}
-	if d.event.ID != p.EventID {
-		return "event is not in the stream: another one has its place", nil
-	}
-	return "", nil
-}
-
-// missing tells an event that is gone from one that a lagging replica has not
-// yet.
-func (s *shift) missing(ctx context.Context, d *delivery, cause error) (reason string, err error) {
-	info, err := s.stream.Info(ctx)
-	if err != nil {
-		return "", err
-	}
-	if d.sequence < info.State.FirstSeq || d.fetches >= maxLooks {
-		return "event expired from the stream", nil
-	}
-	return "", cause
 }

@@ -21,6 +21,7 @@ type shift struct {
 
 	slots    chan struct{} // one for each attempt in flight
 	limiter  *rate.Limiter // nil where the rate is unlimited
+	breaker  *breaker
 	held     held
 	recorder *recorder
 	attempts sync.WaitGroup
@@ -61,6 +62,7 @@ func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) 
 		stream:   stream,
 		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
 		slots:    make(chan struct{}, w.endpoint.Concurrency),
+		breaker:  newBreaker(),
 		held:     held{messages: make(map[messageKey]*delivery)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
 	}

@@ -1,0 +1,86 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+const (
+	// lookAgain is the wait before a message is taken up again that could not
+	// be handled just now, though nothing is wrong with the endpoint.
+	lookAgain = 2 * time.Second
+	// maxLooks is how often an event is looked for that its stream does not
+	// have, since a replica may lag behind.
+	maxLooks = 5
+)
+
+// unpack finds the event of a message and reports whether there is one to
+// deliver; where there is none the message is settled or handed back.
+func (s *shift) unpack(ctx context.Context, d *delivery) bool {
+	reason := ""
+	var err error
+	if d.key.due {
+		reason, err = s.load(ctx, d)
+	} else {
+		d.sequence = d.key.sequence
+		d.eventID = event.ID(d.msg.Headers().Get(headerMsgID))
+		if d.event, err = event.Decode(d.msg.Headers(), d.msg.Data()); err != nil {
+			reason, err = err.Error(), nil
+		}
+	}
+	switch {
+	case err != nil:
+		s.logger.Warn("event could not be read; it is looked for again", "endpoint", s.endpoint, "sequence", d.sequence, "error", err)
+		s.handBack(d, lookAgain)
+		return false
+	case reason != "":
+		s.attempts.Go(func() { s.bury(ctx, d, &Attempt{Reason: reason}) })
+		return false
+	}
+	d.eventID = d.event.ID
+	return true
+}
+
+// load reads the event that a pointer names. The reason says why there is none;
+// an error, that it is not known.
+func (s *shift) load(ctx context.Context, d *delivery) (reason string, err error) {
+	p, err := parsePointer(s.endpoint.Env, s.endpoint.Name, d.msg.Headers())
+	d.sequence, d.eventID, d.attempts, d.first = p.Sequence, p.EventID, p.Attempts, p.FirstAttempt
+	if err != nil {
+		return err.Error(), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	stored, err := s.stream.GetMsg(ctx, p.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return s.missing(ctx, d, err)
+	}
+	if err != nil {
+		return "", err
+	}
+	if d.event, err = event.Decode(stored.Header, stored.Data); err != nil {
+		return err.Error(), nil
+	}
+	if d.event.ID != p.EventID {
+		return "event is not in the stream: another one has its place", nil
+	}
+	return "", nil
+}
+
+// missing tells an event that is gone from one that a lagging replica has not
+// yet.
+func (s *shift) missing(ctx context.Context, d *delivery, cause error) (reason string, err error) {
+	info, err := s.stream.Info(ctx)
+	if err != nil {
+		return "", err
+	}
+	if d.sequence < info.State.FirstSeq || d.fetches >= maxLooks {
+		return "event expired from the stream", nil
+	}
+	return "", cause
+}
