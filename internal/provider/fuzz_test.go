@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -57,4 +58,15 @@ func checkItems(t *testing.T, preset string, items []Item, body []byte) {
 			t.Fatalf("%s: item %d is no JSON: %q", preset, i, item.Data)
 		}
 	}
+}
+
+func FuzzValidJSON(f *testing.F) {
+	for _, body := range []string{"", "{}", `{"a":[1,2,{"b":null}]}`, "[[[", `"\ud800"`, "01", "{\"a\":1}\x00", strings.Repeat("[", 20_000), "\xff"} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if got, want := validJSON(body), json.Valid(body); got && !want {
+			t.Fatalf("%q is taken for JSON, encoding/json refuses it", body)
+		}
+	})
 }

@@ -73,7 +73,7 @@ func (h *Handshake) Answer(r *http.Request, body []byte) (reply Reply, handled b
 // answerSlack repeats the challenge of url_verification:
 // https://docs.slack.dev/reference/events/url_verification.
 func answerSlack(r *http.Request, body []byte) (Reply, bool) {
-	if r.Method != http.MethodPost || !json.Valid(body) || text(body, "type") != "url_verification" {
+	if r.Method != http.MethodPost || !validJSON(body) || text(body, "type") != "url_verification" {
 		return Reply{}, false
 	}
 	challenge := text(body, "challenge")
@@ -88,7 +88,7 @@ func answerSlack(r *http.Request, body []byte) (Reply, bool) {
 // https://docs.discord.com/developers/events/webhook-events#webhook-types and
 // https://docs.discord.com/developers/interactions/overview.
 func answerDiscord(r *http.Request, body []byte) (Reply, bool) {
-	if r.Method != http.MethodPost || !json.Valid(body) {
+	if r.Method != http.MethodPost || !validJSON(body) {
 		return Reply{}, false
 	}
 	kind := gjson.GetBytes(body, "type")
@@ -104,7 +104,7 @@ func answerDiscord(r *http.Request, body []byte) (Reply, bool) {
 // answerXero answers "intent to receive", a signed empty list, with a status
 // alone: https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/.
 func answerXero(r *http.Request, body []byte) (Reply, bool) {
-	if r.Method != http.MethodPost || !json.Valid(body) {
+	if r.Method != http.MethodPost || !validJSON(body) {
 		return Reply{}, false
 	}
 	events := gjson.GetBytes(body, "events")
@@ -121,7 +121,7 @@ type zoom struct{ mac mac }
 // answer refuses a token that is none, since Zoom's signatures are HMACs under
 // the same key; its signed strings begin with "v0:", which a token cannot.
 func (z zoom) answer(r *http.Request, body []byte) (Reply, bool) {
-	if r.Method != http.MethodPost || !json.Valid(body) || text(body, "event") != "endpoint.url_validation" {
+	if r.Method != http.MethodPost || !validJSON(body) || text(body, "event") != "endpoint.url_validation" {
 		return Reply{}, false
 	}
 	plain := text(body, "payload.plainToken")
