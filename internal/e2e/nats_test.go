@@ -92,20 +92,24 @@ func (n *natsProcess) stream(name string) jetstream.Stream {
 	return stream
 }
 
-// messages reads all that a stream holds, in its order.
-func messages(t *testing.T, stream jetstream.Stream) []*jetstream.RawStreamMsg {
+// messages reads all that a stream holds, in its order, as any consumer would.
+func messages(t *testing.T, stream jetstream.Stream) []*nats.Msg {
 	t.Helper()
 	info, err := stream.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []*jetstream.RawStreamMsg
-	for sequence := info.State.FirstSeq; sequence <= info.State.LastSeq && sequence > 0; sequence++ {
-		message, err := stream.GetMsg(t.Context(), sequence)
+	consumer, err := stream.OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*nats.Msg
+	for range info.State.Msgs {
+		m, err := consumer.Next(jetstream.FetchMaxWait(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, message)
+		all = append(all, &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()})
 	}
 	return all
 }
