@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -87,7 +88,14 @@ func (d *dev) run(ctx context.Context) (err error) {
 		return err
 	}
 	d.greet(setup)
+	receiver.printHead()
+	err = watch(ctx, bridge, samples, receiver, d.count)
+	return d.conclude(samples, receiver, err)
+}
 
+// watch runs the bridge and posts samples until ctx ends or the receiver has
+// seen enough.
+func watch(ctx context.Context, bridge *app.App, samples *devSamples, receiver *devReceiver, count int) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	group, ctx := errgroup.WithContext(ctx)
@@ -95,7 +103,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		defer stop()
 		return bridge.Run(ctx)
 	})
-	group.Go(func() error { return samples.run(ctx, d.count) })
+	group.Go(func() error { return samples.run(ctx, count) })
 	group.Go(func() error {
 		select {
 		case <-receiver.done:
@@ -104,8 +112,7 @@ func (d *dev) run(ctx context.Context) (err error) {
 		}
 		return nil
 	})
-	err = group.Wait()
-	return d.conclude(samples, receiver, err)
+	return group.Wait()
 }
 
 // directory returns where to keep things and what to do with it at the end.
@@ -125,6 +132,8 @@ func (d *dev) start(ctx context.Context, setup *devSetup) (*app.App, *config.Con
 	setup.ingest, setup.ops = d.listen, freeAddress(devOps)
 	if !d.listenGiven {
 		setup.ingest = freeAddress(d.listen)
+	} else if strings.HasSuffix(d.listen, ":0") {
+		setup.ops = anyPort(devOps) // whoever wants no fixed port wants none
 	}
 	if err := setup.write(); err != nil {
 		return nil, nil, err
@@ -154,12 +163,14 @@ func freeAddress(preferred string) string {
 		_ = socket.Close() // only tried
 		return preferred
 	}
-	host, _, _ := net.SplitHostPort(preferred) // a constant of ours
-	return net.JoinHostPort(host, "0")
+	return anyPort(preferred)
 }
 
+// anyPort is an address of ours with whatever port is free.
+func anyPort(address string) string { return address[:strings.LastIndexByte(address, ':')] + ":0" }
+
 func (d *dev) greet(setup *devSetup) {
-	if setup.ingest != d.listen {
+	if !d.listenGiven && setup.ingest != d.listen {
 		fmt.Fprintf(d.err, "%s is taken, so the gateway is at %s.\n", d.listen, setup.ingest)
 	}
 	keeping := "They are removed at the end; keep them with --data DIR."

@@ -130,15 +130,23 @@ func (r *devReceiver) unverified(header http.Header, reason error) {
 	r.print(header, red, "401 "+reason.Error())
 }
 
-// print writes an attempt's line; its columns stay where they are.
+// devColumns are a line's columns: time, event, name, source, attempt, verdict.
+const devColumns = "%-8s  %-12.12s  %-26s  %-8s  %7s  %s\n"
+
+// printHead names the columns.
+func (r *devReceiver) printHead() {
+	fmt.Fprintf(r.out, devColumns, "TIME", "EVENT", "NAME", "SOURCE", "ATTEMPT", "ANSWER")
+}
+
+// print writes an attempt's line.
 func (r *devReceiver) print(header http.Header, c colour, verdict string) {
-	id, source := header.Get("ce-id"), header.Get("ce-source")
+	source := header.Get("ce-source")
 	source = source[strings.LastIndexByte(source, '/')+1:]
 	if r.colours {
 		verdict = string(c) + verdict + string(plain)
 	}
-	fmt.Fprintf(r.out, "%s  %-12.12s  %-9s  %-30s  %2s  %s\n",
-		time.Now().Format(time.TimeOnly), id, source, header.Get("ce-type"), header.Get("jethook-attempt"), verdict)
+	fmt.Fprintf(r.out, devColumns, time.Now().Format(time.TimeOnly),
+		header.Get("ce-id"), header.Get("ce-type"), source, header.Get("jethook-attempt"), verdict)
 }
 
 // colour is what turns a terminal's text that colour.

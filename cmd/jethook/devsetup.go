@@ -25,11 +25,12 @@ type devSetup struct {
 	ingest, ops             string // addresses to listen on
 	receiver                string // URL
 	clink, stripe, standard config.Secret
+	chipPrivate             config.Secret
 	chipPublic              string
 	endpoint                config.Secret // what deliveries are signed with
 }
 
-// newDevSetup generates the secrets and writes CHIP's private key down.
+// newDevSetup generates the secrets.
 func newDevSetup(dir string) (*devSetup, error) {
 	d := &devSetup{dir: dir}
 	for _, secret := range []*config.Secret{&d.clink, &d.stripe, &d.standard, &d.endpoint} {
@@ -51,7 +52,8 @@ func newDevSetup(dir string) (*devSetup, error) {
 	if d.chipPublic, err = signature.PublicKey(key); err != nil {
 		return nil, err
 	}
-	return d, os.WriteFile(d.chipKey(), []byte(private), 0o600)
+	d.chipPrivate = config.NewSecret(private)
+	return d, nil
 }
 
 func (d *devSetup) file() string    { return filepath.Join(d.dir, "jethook.yaml") }
@@ -86,8 +88,8 @@ endpoints:
 log: {level: error}
 `
 
-// write writes the configuration, readable by its owner alone. It does not
-// touch a file that somebody else wrote.
+// write writes the configuration, and CHIP's private key for trigger, readable
+// by their owner alone. It does not touch what somebody else wrote.
 func (d *devSetup) write() error {
 	text, err := d.yaml()
 	if err != nil {
@@ -100,7 +102,10 @@ func (d *devSetup) write() error {
 	if err == nil && !bytes.HasPrefix(old, []byte(devMark)) {
 		return fmt.Errorf("%s was not written by jethook dev: name another directory with --data", d.file())
 	}
-	return os.WriteFile(d.file(), text, 0o600)
+	if err := os.WriteFile(d.file(), text, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(d.chipKey(), []byte(d.chipPrivate.Reveal()), 0o600)
 }
 
 func (d *devSetup) yaml() ([]byte, error) {

@@ -30,8 +30,8 @@ type requestFlags struct {
 
 func (f *requestFlags) bind(cmd *cobra.Command, keyUsage string) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.preset, "preset", "", "sign as this `PROVIDER` does")
-	flags.StringVar(&f.source, "source", "", "sign as this `SOURCE` of the configuration is signed")
+	flags.StringVar(&f.preset, "preset", "", "the `PROVIDER` whose way of signing it is")
+	flags.StringVar(&f.source, "source", "", "the `SOURCE` of the configuration whose way of signing it is")
 	f.files.bind(cmd)
 	f.key.bind(cmd, keyUsage)
 	f.data.bind(cmd, "the body")
