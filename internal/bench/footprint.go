@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// idleAfter is how long a process is left alone before its memory is read.
+// idleAfter is how long a process is left alone until it has nothing to do.
 const idleAfter = time.Second
 
 // footprint is what jethook takes before it does anything. Figures have one
@@ -53,10 +53,8 @@ func (b *bench) startOnce(ctx context.Context, store string, f *footprint) error
 		return err
 	}
 	f.start = append(f.start, float64(time.Since(begin).Microseconds())/1000)
-	select {
-	case <-time.After(idleAfter):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := pause(ctx, idleAfter); err != nil {
+		return err
 	}
 	resident, err := residentBytes(c.command.Process.Pid)
 	if err != nil {
@@ -64,6 +62,15 @@ func (b *bench) startOnce(ctx context.Context, store string, f *footprint) error
 	}
 	f.memory = append(f.memory, megabytes(resident))
 	return nil
+}
+
+func pause(ctx context.Context, length time.Duration) error {
+	select {
+	case <-time.After(length):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // isReady returns when /readyz has answered 200.

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 )
 
 // command is the program that is measured.
@@ -23,19 +25,49 @@ func (b *bench) build(ctx context.Context) error {
 	return nil
 }
 
-// startJethook runs the bridge with one source on the store, and with the
-// endpoint if there is one.
-func (b *bench) startJethook(ctx context.Context, store, durability string, endpoints ...endpoint) (*child, error) {
-	file := filepath.Join(b.dir, store+".yaml")
-	text, err := json.Marshal(configuration(filepath.Join(b.dir, store), durability, endpoints))
+// startJethook runs the bridge with one source on a store, which it makes if it
+// is not there.
+func (b *bench) startJethook(ctx context.Context, store, durability string) (*child, error) {
+	if err := b.configure(store, durability); err != nil {
+		return nil, err
+	}
+	return start(ctx, b.jethook, "serve", "-c", b.configFile(store))
+}
+
+// startDelivering runs the bridge until it has read its store, and has it
+// deliver to the endpoint then, so that the start is not in the measurement.
+func (b *bench) startDelivering(ctx context.Context, store, durability string, to endpoint) (*child, error) {
+	c, err := b.startJethook(ctx, store, durability)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(file, text, 0o600); err != nil { // JSON is YAML
-		return nil, err
+	err = pause(ctx, idleAfter)
+	if err == nil {
+		err = b.configure(store, durability, to)
 	}
-	return start(ctx, b.jethook, "serve", "-c", file)
+	if err == nil {
+		err = c.command.Process.Signal(syscall.SIGHUP)
+	}
+	if err != nil {
+		return nil, errors.Join(err, c.kill())
+	}
+	return c, nil
 }
+
+// configure replaces the file at once, since the bridge may be looking.
+func (b *bench) configure(store, durability string, endpoints ...endpoint) error {
+	text, err := json.Marshal(configuration(b.store(store), durability, endpoints)) // JSON is YAML
+	if err != nil {
+		return err
+	}
+	next := b.configFile(store) + ".next"
+	if err := os.WriteFile(next, text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, b.configFile(store))
+}
+
+func (b *bench) configFile(store string) string { return b.store(store) + ".yaml" }
 
 // endpoint gets every event from the first one on.
 type endpoint struct{ name, url string }

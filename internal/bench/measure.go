@@ -129,7 +129,7 @@ func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
 			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", name, "-url", url)
 		}},
 		{rowEndpoint, func(name, url string) (*child, error) {
-			return b.startJethook(ctx, "endpoint", "power", endpoint{name, url})
+			return b.startDelivering(ctx, "endpoint", "power", endpoint{name, url})
 		}},
 	}
 	rates := map[string][]float64{}
