@@ -1,0 +1,202 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// Metadata of the consumers that are ours.
+const (
+	metaOrigin = "jethook.origin"
+	metaKind   = "jethook.kind"
+	originFile = "file"
+)
+
+const (
+	subscriberAckWait    = 30 * time.Second
+	subscriberAckPending = 1000
+	// maxWaiting is how many pull requests may wait at a consumer, over all
+	// replicas. It cannot be changed afterwards.
+	maxWaiting = 64
+	// changeTimeout bounds the creation or change of one consumer: on a large
+	// stream the server looks for the place where its filters begin.
+	changeTimeout = time.Minute
+	// stableTimeout bounds the wait for a new consumer to answer: on a
+	// clustered stream its creation answers before it has a leader.
+	stableTimeout = 30 * time.Second
+	stablePause   = 100 * time.Millisecond
+	// maxRaces is how often another replica may create or delete a consumer
+	// between our look and our act before it is an error.
+	maxRaces = 5
+)
+
+// consumer is one durable as it should be.
+type consumer struct {
+	ref
+	kind        kind
+	description string
+	filters     []string
+	ackWait     time.Duration
+	ackPending  int
+	start       Start
+}
+
+func endpointConsumer(e *Endpoint) consumer {
+	return consumer{
+		ref: e.ref(), kind: endpointKind, description: e.Description,
+		filters: subjects(e.Env, e.Events),
+		ackWait: deliver.AckWait(e.Endpoint), ackPending: deliver.MaxAckPending(e.Endpoint),
+		start: e.Start,
+	}
+}
+
+func subscriberConsumer(s *Subscriber) consumer {
+	return consumer{
+		ref: s.ref(), kind: subscriberKind,
+		filters: subjects(s.Env, s.Events),
+		ackWait: subscriberAckWait, ackPending: subscriberAckPending,
+	}
+}
+
+// subjects are the filters that select what any of the patterns selects.
+func subjects(env event.Env, patterns []event.Pattern) []string {
+	var all []string
+	for _, p := range event.Reduce(patterns) {
+		all = append(all, p.Subject(env))
+	}
+	return all
+}
+
+// create is the configuration of a new consumer.
+func (c *consumer) create() jetstream.ConsumerConfig {
+	config := jetstream.ConsumerConfig{
+		Durable:       c.name,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		DeliverPolicy: jetstream.DeliverNewPolicy,
+		MaxWaiting:    maxWaiting,
+	}
+	switch {
+	case c.start.Beginning:
+		config.DeliverPolicy = jetstream.DeliverAllPolicy
+	case !c.start.At.IsZero():
+		config.DeliverPolicy = jetstream.DeliverByStartTimePolicy
+		config.OptStartTime = &c.start.At
+	}
+	c.set(&config)
+	return config
+}
+
+// set writes what an existing consumer may be changed in. The rest, where it
+// began above all, stays its own.
+func (c *consumer) set(config *jetstream.ConsumerConfig) {
+	config.Description = c.description
+	config.FilterSubject, config.FilterSubjects = "", c.filters
+	config.AckWait, config.MaxAckPending = c.ackWait, c.ackPending
+	config.MaxDeliver = -1 // the worker decides what is dead
+	config.Metadata = maps.Clone(config.Metadata)
+	if config.Metadata == nil {
+		config.Metadata = make(map[string]string, 2)
+	}
+	config.Metadata[metaOrigin], config.Metadata[metaKind] = originFile, string(c.kind)
+}
+
+// update returns what an existing consumer should become, and whether that
+// differs from what it is.
+func (c *consumer) update(have jetstream.ConsumerConfig) (jetstream.ConsumerConfig, bool) {
+	filters := have.FilterSubjects
+	if have.FilterSubject != "" {
+		filters = []string{have.FilterSubject}
+	}
+	slices.Sort(filters)
+	same := slices.Equal(filters, slices.Sorted(slices.Values(c.filters))) &&
+		have.Description == c.description && have.AckWait == c.ackWait &&
+		have.MaxAckPending == c.ackPending && have.MaxDeliver == -1
+	c.set(&have)
+	return have, !same
+}
+
+// checkOwner refuses a consumer that somebody else keeps under the name, or
+// that is ours and of the other kind.
+func (c *consumer) checkOwner(have jetstream.ConsumerConfig) error {
+	origin, is := have.Metadata[metaOrigin], have.Metadata[metaKind]
+	stream := bus.StreamName(c.env)
+	switch {
+	case origin != originFile:
+		return fmt.Errorf("%s %s: stream %s has a consumer of that name that the file does not own (%s is %q): choose another name, or delete that consumer", c.kind, c.ref, stream, metaOrigin, origin)
+	case is != string(c.kind):
+		return fmt.Errorf("%s %s: stream %s has a consumer of that name for a %s: choose another name, or remove the %s first", c.kind, c.ref, stream, is, is)
+	}
+	return nil
+}
+
+// ensureConsumer makes the bus match c and reports whether it had to change
+// anything. have is what the bus was seen to hold, nil for nothing; replicas
+// that act at the same time are waited out.
+func ensureConsumer(ctx context.Context, stream jetstream.Stream, c *consumer, have *jetstream.ConsumerConfig) (changed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	for range maxRaces {
+		if have == nil {
+			_, err = stream.CreateConsumer(ctx, c.create())
+			if err == nil {
+				return true, awaitStable(ctx, stream, c.name)
+			}
+			if !errors.Is(err, jetstream.ErrConsumerExists) {
+				return false, err
+			}
+		} else {
+			if err := c.checkOwner(*have); err != nil {
+				return false, err
+			}
+			next, differs := c.update(*have)
+			if !differs {
+				return false, nil
+			}
+			_, err = stream.UpdateConsumer(ctx, next)
+			if !errors.Is(err, jetstream.ErrConsumerDoesNotExist) {
+				return err == nil, err
+			}
+		}
+		if have, err = lookConsumer(ctx, stream, c.name); err != nil {
+			return false, err
+		}
+	}
+	return false, errors.New("others keep creating and deleting the consumer")
+}
+
+// lookConsumer returns a consumer's configuration, or nil where there is none.
+func lookConsumer(ctx context.Context, stream jetstream.Stream, name string) (*jetstream.ConsumerConfig, error) {
+	found, err := stream.Consumer(ctx, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &found.CachedInfo().Config, nil
+}
+
+func awaitStable(ctx context.Context, stream jetstream.Stream, name string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, stableTimeout, errors.New("the consumer was created but does not answer"))
+	defer cancel()
+	for {
+		if _, err := stream.Consumer(ctx, name); err == nil {
+			return nil
+		}
+		select {
+		case <-time.After(stablePause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

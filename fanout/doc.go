@@ -1,0 +1,22 @@
+// Package fanout keeps the registry of endpoints and subscribers and makes the bus match it: one durable consumer each, and a delivery worker per endpoint.
+//
+// The list comes whole, with Apply, at start and at every reload; Run owns the
+// workers. An endpoint's place in the stream belongs to its consumer and
+// outlives everything but the endpoint's removal: it is kept when filters
+// change, while the endpoint is disabled, and when a start finds a consumer
+// that the list does not name, since a wrong or empty file must not lose
+// places.
+//
+// # Disabling
+//
+// An endpoint that answers 410 is disabled for every replica by a record in the
+// bucket bus.Endpoints. The record is about one URL: it ends when the list
+// gives the endpoint another URL, or when the list says that it is not enabled,
+// so that enabling it again begins afresh. Its backlog waits meanwhile.
+//
+// # Secrets
+//
+// An endpoint without keys gets a generated secret, kept in the bucket
+// bus.Secrets under a Tink keyset, and shown once to whoever watches
+// Config.ShowSecret.
+package fanout

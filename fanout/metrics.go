@@ -1,0 +1,108 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// pollInterval bounds what the gauges cost the bus: one list of consumers per
+// stream and one look at RETRY in that time, however often they are read.
+const pollInterval = 10 * time.Second
+
+// readings are what the bus said last.
+type readings struct {
+	known   bool
+	pending map[ref]int64 // of every consumer
+	waiting int64
+}
+
+// register makes the gauges and returns how to take them back.
+func (r *Registry) register() (unregister func() error, err error) {
+	meter := r.config.Meter
+	pending, err1 := meter.Int64ObservableGauge("jethook.endpoint.pending", metric.WithUnit("{event}"),
+		metric.WithDescription("Events that wait for the endpoint or are being delivered, without those due again later."))
+	enabled, err2 := meter.Int64ObservableGauge("jethook.endpoint.enabled",
+		metric.WithDescription("1 while the endpoint gets events, 0 while they wait."))
+	waiting, err3 := meter.Int64ObservableGauge("jethook.retry.waiting", metric.WithUnit("{event}"),
+		metric.WithDescription("Deliveries that are due again later, over all endpoints."))
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, fmt.Errorf("make the gauges: %w", err)
+	}
+	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for of, e := range r.wanted {
+			labels := metric.WithAttributes(attribute.String(event.AttrEndpoint, of.name), attribute.String(event.AttrEnv, string(of.env)))
+			var on int64
+			if r.deliversLocked(&e) {
+				on = 1
+			}
+			o.ObserveInt64(enabled, on, labels)
+			if n, ok := r.gauges.pending[of]; ok {
+				o.ObserveInt64(pending, n, labels)
+			}
+		}
+		if r.gauges.known {
+			o.ObserveInt64(waiting, r.gauges.waiting)
+		}
+		return nil
+	}, pending, enabled, waiting)
+	if err != nil {
+		return nil, fmt.Errorf("register the gauges: %w", err)
+	}
+	return registration.Unregister, nil
+}
+
+// poll reads the gauges' values until ctx ends. While the bus does not answer
+// the last values stand.
+func (r *Registry) poll(ctx context.Context) {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		if err := r.read(ctx); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("the endpoints' backlog could not be read", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (r *Registry) read(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pollInterval)
+	defer cancel()
+	js := r.config.Bus.JetStream()
+	next := readings{known: true, pending: make(map[ref]int64)}
+	for _, env := range event.Envs() {
+		stream, err := js.Stream(ctx, bus.StreamName(env))
+		if err != nil {
+			return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+		}
+		list := stream.ListConsumers(ctx)
+		for info := range list.Info() {
+			next.pending[ref{env, info.Name}] = int64(info.NumPending) + int64(info.NumAckPending)
+		}
+		if err := list.Err(); err != nil {
+			return fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
+		}
+	}
+	retry, err := js.Stream(ctx, bus.Retry)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	next.waiting = int64(retry.CachedInfo().State.Msgs)
+	r.mu.Lock()
+	r.gauges = next
+	r.mu.Unlock()
+	return nil
+}

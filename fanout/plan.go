@@ -1,0 +1,124 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/signature"
+)
+
+// plan is a list that was found right, and what the bus held before it.
+type plan struct {
+	endpoints map[ref]Endpoint // with keys
+	consumers []consumer
+	drafts    []*draft
+
+	streams map[event.Env]jetstream.Stream
+	found   map[ref]jetstream.ConsumerConfig
+	states  jetstream.KeyValue // bucket bus.Endpoints
+	records map[string]record  // its content, by key
+}
+
+// have returns the consumer the bus held, or nil.
+func (p *plan) have(of ref) *jetstream.ConsumerConfig {
+	if config, ok := p.found[of]; ok {
+		return &config
+	}
+	return nil
+}
+
+// names reports whether the list has an endpoint or a subscriber of that name.
+func (p *plan) names(of ref) bool {
+	for _, c := range p.consumers {
+		if c.ref == of {
+			return true
+		}
+	}
+	return false
+}
+
+// plan checks the list against itself, the bus and deliver's rules. It changes
+// nothing.
+func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers []Subscriber) (*plan, error) {
+	if err := checkList(endpoints, subscribers); err != nil {
+		return nil, err
+	}
+	p := &plan{endpoints: make(map[ref]Endpoint, len(endpoints))}
+	for i := range endpoints {
+		p.endpoints[endpoints[i].ref()] = endpoints[i]
+		p.consumers = append(p.consumers, endpointConsumer(&endpoints[i]))
+	}
+	for i := range subscribers {
+		p.consumers = append(p.consumers, subscriberConsumer(&subscribers[i]))
+	}
+	if err := p.look(ctx, r.config.Bus.JetStream()); err != nil {
+		return nil, err
+	}
+	var problems []error
+	for i := range p.consumers {
+		if have := p.have(p.consumers[i].ref); have != nil {
+			problems = append(problems, p.consumers[i].checkOwner(*have))
+		}
+	}
+	for i := range endpoints {
+		if err := r.complete(ctx, p, endpoints[i].ref()); err != nil {
+			problems = append(problems, fmt.Errorf("endpoint %s: %w", endpoints[i].ref(), err))
+		}
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// look reads the consumers of the event streams and the state of endpoints.
+func (p *plan) look(ctx context.Context, js jetstream.JetStream) (err error) {
+	p.streams = make(map[event.Env]jetstream.Stream)
+	p.found = make(map[ref]jetstream.ConsumerConfig)
+	for _, env := range event.Envs() {
+		stream, err := js.Stream(ctx, bus.StreamName(env))
+		if err != nil {
+			return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+		}
+		p.streams[env] = stream
+		list := stream.ListConsumers(ctx)
+		for info := range list.Info() {
+			p.found[ref{env, info.Name}] = info.Config
+		}
+		if err := list.Err(); err != nil {
+			return fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
+		}
+	}
+	if p.states, err = openStates(ctx, js); err != nil {
+		return err
+	}
+	p.records, err = states(ctx, p.states)
+	return err
+}
+
+// complete gives an endpoint its generated key where it has none, and checks
+// that a worker can be made of it.
+func (r *Registry) complete(ctx context.Context, p *plan, of ref) error {
+	e := p.endpoints[of]
+	s, err := e.Signature.Scheme()
+	if err != nil {
+		return err
+	}
+	if s.Algorithm != signature.None && len(e.Keys) == 0 {
+		key, d, err := r.vault.key(ctx, of, s)
+		if err != nil {
+			return err
+		}
+		if d != nil {
+			p.drafts = append(p.drafts, d)
+		}
+		e.Keys = []signature.Key{key}
+		p.endpoints[of] = e
+	}
+	return e.Endpoint.Validate()
+}

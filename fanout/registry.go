@@ -1,0 +1,215 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/signature"
+)
+
+// Config is what a Registry needs. Every field is required but the keyset's
+// two, of which the first that is set is used.
+type Config struct {
+	Bus    *bus.Bus
+	Client *deliver.Client // shared by all workers
+	Logger *slog.Logger
+	Tracer trace.Tracer
+	Meter  metric.Meter
+
+	// Keyset is a cleartext Tink keyset for AEAD in JSON, which encrypts
+	// generated secrets. It is itself a secret.
+	Keyset string
+	// KeysetFile is the keyset's file beside the embedded bus, made when a
+	// secret is first generated. It must not be set where replicas share the
+	// bus: they would make different ones. With neither, an endpoint that
+	// needs a generated secret is an error.
+	KeysetFile string
+	// ShowSecret is called once in the life of a generated secret, with the
+	// endpoint's name. Nothing else ever shows it.
+	ShowSecret func(endpoint, secret string)
+}
+
+// Registry is the list of endpoints and subscribers in force and the workers
+// that deliver to the endpoints. It is safe for concurrent use.
+type Registry struct {
+	config  Config
+	vault   *vault
+	changed chan struct{} // tells Run that wanted or records differ
+
+	applying sync.Mutex   // held by Apply
+	known    map[ref]kind // what this process applied and has not removed; nil before the first Apply
+
+	mu      sync.Mutex
+	running bool
+	wanted  map[ref]Endpoint
+	records map[string]record // by key of the bucket
+	told    map[ref]uint64    // the revision whose disabling was logged
+	workers map[*worker]struct{}
+	gauges  readings
+}
+
+// New returns an empty registry: nothing on the bus changes before Apply.
+func New(config Config) (*Registry, error) {
+	if config.Bus == nil || config.Client == nil || config.Logger == nil ||
+		config.Tracer == nil || config.Meter == nil || config.ShowSecret == nil {
+		return nil, errors.New("fanout: Bus, Client, Logger, Tracer, Meter and ShowSecret are required")
+	}
+	return &Registry{
+		config: config,
+		vault: &vault{
+			bus: config.Bus, logger: config.Logger, text: config.Keyset, file: config.KeysetFile,
+			showSecret: config.ShowSecret, keys: make(map[string]signature.Key),
+		},
+		changed: make(chan struct{}, 1),
+		wanted:  make(map[ref]Endpoint),
+		records: make(map[string]record),
+		told:    make(map[ref]uint64),
+		workers: make(map[*worker]struct{}),
+	}, nil
+}
+
+// Apply makes the bus match the list: it creates and updates consumers, and
+// removes those of endpoints and subscribers that an earlier Apply of this
+// process had and this list has not, with what waits for them. It returns when
+// that is done; workers follow in Run. A list that is wrong, or that names a
+// consumer of somebody else, changes nothing. After any other error Apply may
+// be called again with the same list.
+func (r *Registry) Apply(ctx context.Context, endpoints []Endpoint, subscribers []Subscriber) error {
+	r.applying.Lock()
+	defer r.applying.Unlock()
+	p, err := r.plan(ctx, endpoints, subscribers)
+	if err != nil {
+		return err
+	}
+	if err := r.storeSecrets(ctx, p); err != nil {
+		return err
+	}
+	if err := r.ensureConsumers(ctx, p); err != nil {
+		return err
+	}
+	if err := r.clearStates(ctx, p); err != nil {
+		return err
+	}
+	if r.known == nil {
+		r.warnOfLeftovers(p)
+		r.known = make(map[ref]kind)
+	}
+	r.adopt(p)
+	return r.removeAbsent(ctx, p)
+}
+
+// storeSecrets keeps the generated secrets. Where another replica was first,
+// its secret is the endpoint's.
+func (r *Registry) storeSecrets(ctx context.Context, p *plan) error {
+	for _, d := range p.drafts {
+		key, err := r.vault.store(ctx, d)
+		if err != nil {
+			return fmt.Errorf("endpoint %s: %w", d.ref, err)
+		}
+		e := p.endpoints[d.ref]
+		e.Keys = []signature.Key{key}
+		p.endpoints[d.ref] = e
+	}
+	return nil
+}
+
+func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
+	var changes bool
+	for i := range p.consumers {
+		c := &p.consumers[i]
+		have := p.have(c.ref)
+		if _, ours := r.known[c.ref]; ours && have == nil {
+			r.config.Logger.Warn("consumer was deleted by somebody else and begins anew; what waited for it is skipped unless its start says otherwise",
+				"name", c.name, event.AttrEnv, c.env, "kind", c.kind)
+		}
+		changed, err := ensureConsumer(ctx, p.streams[c.env], c, have)
+		if err != nil {
+			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
+		}
+		if changed {
+			changes = true
+			r.config.Logger.Info("consumer is as the file says", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
+		}
+	}
+	if !changes {
+		return nil
+	}
+	return r.config.Bus.Sync()
+}
+
+// clearStates ends the disabling of endpoints whose URL has changed since, and
+// of those that the list does not enable.
+func (r *Registry) clearStates(ctx context.Context, p *plan) error {
+	for of, e := range p.endpoints {
+		found, ok := p.records[of.key()]
+		if !ok || found.Disabled == nil || e.Enabled && found.bars(e.URL) {
+			continue
+		}
+		if err := enable(ctx, p.states, of.key(), found); err != nil {
+			return fmt.Errorf("clear the state of endpoint %s: %w", of, err)
+		}
+		found.deleted = true
+		p.records[of.key()] = found
+		r.config.Logger.Info("endpoint is no longer disabled", event.AttrEndpoint, of.name, event.AttrEnv, of.env,
+			"disabled_at", found.Disabled.At, "reason", found.Disabled.Reason)
+	}
+	return nil
+}
+
+// warnOfLeftovers names the consumers that an earlier process made and the
+// list does not: they may belong to a part of the file that is missing.
+func (r *Registry) warnOfLeftovers(p *plan) {
+	for of, have := range p.found {
+		if have.Metadata[metaOrigin] != originFile || p.names(of) {
+			continue
+		}
+		r.config.Logger.Warn("consumer is not in the file and is kept with its place; "+
+			"put the entry back to go on where it stopped, or put it back and remove it while jethook runs to drop it",
+			"name", of.name, event.AttrEnv, of.env, "kind", have.Metadata[metaKind])
+	}
+}
+
+// adopt puts the list in force. Run follows.
+func (r *Registry) adopt(p *plan) {
+	for _, c := range p.consumers {
+		r.known[c.ref] = c.kind
+	}
+	r.mu.Lock()
+	r.wanted = p.endpoints
+	for key, found := range p.records {
+		r.noteLocked(key, found)
+	}
+	r.mu.Unlock()
+	r.wake()
+}
+
+// note remembers a state unless a newer one is known.
+func (r *Registry) note(key string, found record) {
+	r.mu.Lock()
+	r.noteLocked(key, found)
+	r.mu.Unlock()
+	r.wake()
+}
+
+func (r *Registry) noteLocked(key string, found record) {
+	known, ok := r.records[key]
+	if !ok || found.revision > known.revision || found.revision == known.revision && found.deleted {
+		r.records[key] = found
+	}
+}
+
+func (r *Registry) wake() {
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}

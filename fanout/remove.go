@@ -1,0 +1,108 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// removeAbsent removes what an earlier Apply had and the list in force has not.
+func (r *Registry) removeAbsent(ctx context.Context, p *plan) error {
+	var problems []error
+	for of, k := range r.known {
+		if p.names(of) {
+			continue
+		}
+		if err := r.remove(ctx, p, of, k); err != nil {
+			problems = append(problems, fmt.Errorf("remove %s %s: %w", k, of, err))
+			continue
+		}
+		delete(r.known, of)
+		r.config.Logger.Info("removed with its consumer", "name", of.name, event.AttrEnv, of.env, "kind", k)
+	}
+	return errors.Join(problems...)
+}
+
+// remove stops an endpoint's workers and takes from the bus what was the
+// endpoint's alone. Its dead events stay: they are a record of what happened.
+// What is gone already, as when another replica was first, is no error.
+func (r *Registry) remove(ctx context.Context, p *plan, of ref, k kind) error {
+	if err := r.stopWorkers(ctx, of); err != nil {
+		return err
+	}
+	if have := p.have(of); have != nil && have.Metadata[metaOrigin] == originFile {
+		if err := ignoreAbsent(p.streams[of.env].DeleteConsumer(ctx, of.name)); err != nil {
+			return fmt.Errorf("delete its consumer: %w", err)
+		}
+	}
+	if k != endpointKind {
+		return nil
+	}
+	if err := r.removeRetries(ctx, of); err != nil {
+		return err
+	}
+	if _, ok := p.records[of.key()]; ok {
+		if err := p.states.Purge(ctx, of.key()); err != nil {
+			return fmt.Errorf("remove its state: %w", err)
+		}
+	}
+	return r.vault.forget(ctx, of)
+}
+
+// removeTimeout bounds the removal of one endpoint's retries, of which there
+// may be a million.
+const removeTimeout = time.Minute
+
+// removeRetries cancels the attempts that wait.
+func (r *Registry) removeRetries(ctx context.Context, of ref) error {
+	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
+	defer cancel()
+	stream, err := r.config.Bus.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	for _, subject := range []string{bus.RetryWait + "." + of.key() + ".>", deliver.DueSubject(of.env, of.name)} {
+		if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
+			return fmt.Errorf("cancel its retries: %w", err)
+		}
+	}
+	if err := ignoreAbsent(stream.DeleteConsumer(ctx, deliver.DueConsumer(of.env, of.name))); err != nil {
+		return fmt.Errorf("delete the consumer of its retries: %w", err)
+	}
+	return nil
+}
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
+	return err
+}
+
+// stopWorkers returns when no worker of the endpoint runs any more.
+func (r *Registry) stopWorkers(ctx context.Context, of ref) error {
+	r.mu.Lock()
+	var stopped []*worker
+	for w := range r.workers {
+		if w.ref == of {
+			w.stopLocked()
+			stopped = append(stopped, w)
+		}
+	}
+	r.mu.Unlock()
+	for _, w := range stopped {
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for its worker: %w", context.Cause(ctx))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+const (
+	// workerPause comes before a worker that ended by itself starts again.
+	workerPause = 5 * time.Second
+	// watchPause comes before a broken watch is tried again.
+	watchPause = time.Second
+)
+
+// Run keeps a worker for every endpoint that is enabled and not disabled,
+// follows what Apply and other replicas change, and returns when ctx has ended
+// and every worker has handed back what it could not finish. It is called once.
+func (r *Registry) Run(ctx context.Context) error {
+	r.mu.Lock()
+	again := r.running
+	r.running = true
+	r.mu.Unlock()
+	if again {
+		return errors.New("fanout: Run was called before")
+	}
+	unregister, err := r.register()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { r.watch(ctx); return nil })
+	group.Go(func() error { r.poll(ctx); return nil })
+	group.Go(func() error { r.supervise(ctx, group); return nil })
+	return errors.Join(group.Wait(), unregister())
+}
+
+// supervise starts and stops workers whenever something has changed.
+func (r *Registry) supervise(ctx context.Context, group *errgroup.Group) {
+	for {
+		r.settle(ctx, group)
+		select {
+		case <-r.changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// settle makes the workers match what is wanted. A worker whose endpoint has
+// other settings now drains while the new one begins.
+func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	served := make(map[ref]bool)
+	for w := range r.workers {
+		if w.stopping {
+			continue
+		}
+		e, ok := r.wanted[w.ref]
+		if ok && r.deliversLocked(&e) && w.serves(&e) {
+			served[w.ref] = true
+			continue
+		}
+		w.stopLocked()
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	for of, e := range r.wanted {
+		if !e.Enabled || served[of] {
+			continue
+		}
+		if r.deliversLocked(&e) {
+			r.startLocked(ctx, group, &e)
+		} else {
+			r.tellLocked(&e)
+		}
+	}
+}
+
+// tellLocked logs each disabling once.
+func (r *Registry) tellLocked(e *Endpoint) {
+	found := r.records[e.ref().key()]
+	if r.told[e.ref()] == found.revision {
+		return
+	}
+	r.told[e.ref()] = found.revision
+	r.config.Logger.Warn("endpoint is disabled and its events wait; to enable it again change its url, or reload with enabled: false and then true",
+		event.AttrEndpoint, e.Name, event.AttrEnv, e.Env, "reason", found.Disabled.Reason, "disabled_at", found.Disabled.At)
+}
+
+// deliversLocked reports whether an endpoint shall have a worker.
+func (r *Registry) deliversLocked(e *Endpoint) bool {
+	return e.Enabled && !r.records[e.ref().key()].bars(e.URL)
+}
+
+// watch follows the state of endpoints that replicas share.
+func (r *Registry) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := r.follow(ctx); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("watch of the endpoints' state is tried again", "error", err)
+			pause(ctx, watchPause)
+		}
+	}
+}
+
+// follow notes changes until ctx or the watch ends. A watch that begins anew
+// repeats what is known, which note passes over.
+func (r *Registry) follow(ctx context.Context) error {
+	bucket, err := openStates(ctx, r.config.Bus.JetStream())
+	if err != nil {
+		return err
+	}
+	watcher, err := bucket.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopWatching(watcher)
+	for {
+		select {
+		case entry, open := <-watcher.Updates():
+			if !open {
+				return errors.New("the watch ended")
+			}
+			if entry == nil {
+				continue // all that was there before
+			}
+			found, err := decodeRecord(entry)
+			if err != nil {
+				r.config.Logger.Error("state of an endpoint cannot be read and is ignored", "error", err)
+				continue
+			}
+			r.note(entry.Key(), found)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

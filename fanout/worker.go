@@ -1,0 +1,77 @@
+package fanout
+
+import (
+	"context"
+	"reflect"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// worker is one delivery worker that runs, or drains when it is stopping.
+type worker struct {
+	ref      ref
+	endpoint deliver.Endpoint
+	stop     context.CancelFunc
+	stopping bool
+	done     chan struct{} // closed when it has drained
+}
+
+// serves reports whether the worker delivers by these very settings. Keys are
+// compared by their material, which never leaves them.
+func (w *worker) serves(e *Endpoint) bool {
+	return reflect.DeepEqual(w.endpoint, e.Endpoint)
+}
+
+func (w *worker) stopLocked() {
+	w.stopping = true
+	w.stop()
+}
+
+func (r *Registry) startLocked(ctx context.Context, group *errgroup.Group, e *Endpoint) {
+	ctx, stop := context.WithCancel(ctx)
+	w := &worker{ref: e.ref(), endpoint: e.Endpoint, stop: stop, done: make(chan struct{})}
+	r.workers[w] = struct{}{}
+	group.Go(func() error {
+		defer stop()
+		r.deliver(ctx, &w.endpoint)
+		r.mu.Lock()
+		delete(r.workers, w)
+		r.mu.Unlock()
+		close(w.done)
+		return nil
+	})
+}
+
+// deliver runs a worker until ctx ends. One that ends by itself costs the
+// others nothing and starts again after a pause.
+func (r *Registry) deliver(ctx context.Context, e *deliver.Endpoint) {
+	for {
+		w, err := deliver.NewWorker(r.workerConfig(e))
+		if err == nil {
+			err = w.Run(ctx)
+		}
+		if err != nil {
+			r.config.Logger.Error("delivery worker ended", event.AttrEndpoint, e.Name, event.AttrEnv, e.Env,
+				"error", err, "starts_again", ctx.Err() == nil)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		pause(ctx, workerPause)
+	}
+}
+
+func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {
+	return deliver.WorkerConfig{
+		Endpoint: *e,
+		Bus:      r.config.Bus,
+		Client:   r.config.Client,
+		Logger:   r.config.Logger,
+		Tracer:   r.config.Tracer,
+		Meter:    r.config.Meter,
+		OnGone:   func(ctx context.Context, reason string) error { return r.gone(ctx, e, reason) },
+	}
+}
