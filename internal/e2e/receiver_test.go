@@ -11,6 +11,7 @@ import (
 // delivery is one request that a receiver got.
 type delivery struct {
 	at     time.Time
+	method string
 	path   string
 	header http.Header
 	body   []byte
@@ -32,7 +33,7 @@ func newReceiver(t *testing.T, answer func(w http.ResponseWriter, d delivery) in
 		if err != nil {
 			return // the sender went away; it will come again
 		}
-		d := delivery{at: time.Now(), path: request.URL.Path, header: request.Header.Clone(), body: body, status: http.StatusOK}
+		d := delivery{at: time.Now(), method: request.Method, path: request.URL.Path, header: request.Header.Clone(), body: body, status: http.StatusOK}
 		if answer != nil {
 			d.status = answer(w, d)
 		}

@@ -37,13 +37,6 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// startNATS runs a NATS server of its own process, with JetStream and without
-// a fixed port, and returns its URL.
-func startNATS(t *testing.T) string {
-	t.Helper()
-	return newNATS(t).url
-}
-
 // eventually asks again until the condition holds. It is for what tells nobody
 // when it changes, such as a file or another process's state.
 func eventually(t *testing.T, what string, holds func() bool) {
