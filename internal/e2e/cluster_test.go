@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -96,12 +97,13 @@ func (c *replicas) hand(ctx context.Context, url, name string) (answer, error) {
 	return send(ctx, http.MethodPost, url+"/in/desk", header, fmt.Appendf(nil, `{"name":%q}`, name))
 }
 
-// load posts events from several clients until stop is called, which returns
-// the ids of all of them. Each must be stored, whatever happens meanwhile.
+// load posts events from several clients until it is ended. Each is posted again
+// after 503, as providers do, and must be stored in the end.
 type load struct {
-	stop  context.CancelFunc
-	group errgroup.Group
-	sent  atomic.Int64
+	stop    context.CancelFunc
+	group   errgroup.Group
+	sent    atomic.Int64
+	refused atomic.Int64 // how often the answer was 503
 
 	mu  sync.Mutex
 	ids []string
@@ -114,23 +116,43 @@ func (c *replicas) startLoad() *load {
 	for range clients {
 		l.group.Go(func() error {
 			for ctx.Err() == nil {
-				// A request that has begun is finished.
-				got, err := c.hand(c.t.Context(), c.url, strconv.FormatInt(l.sent.Add(1), 10))
-				var stored receipt
-				if err == nil && (got.status != http.StatusOK || json.Unmarshal([]byte(got.body), &stored) != nil) {
-					err = fmt.Errorf("answer %d %s", got.status, got.body)
-				}
+				id, err := l.post(c, strconv.FormatInt(l.sent.Add(1), 10))
 				if err != nil {
 					return err
 				}
 				l.mu.Lock()
-				l.ids = append(l.ids, stored.ID)
+				l.ids = append(l.ids, id)
 				l.mu.Unlock()
 			}
 			return nil
 		})
 	}
 	return l
+}
+
+// post has one event stored and returns its id. It goes on where the load is
+// ended meanwhile, for the event may be stored already.
+func (l *load) post(c *replicas, name string) (string, error) {
+	for {
+		got, err := c.hand(c.t.Context(), c.url, name)
+		if err != nil {
+			return "", err
+		}
+		if got.status == http.StatusServiceUnavailable {
+			l.refused.Add(1)
+			select {
+			case <-time.After(100 * time.Millisecond): // providers wait longer
+			case <-c.t.Context().Done():
+				return "", c.t.Context().Err()
+			}
+			continue
+		}
+		var stored receipt
+		if err := json.Unmarshal([]byte(got.body), &stored); err != nil || got.status != http.StatusOK {
+			return "", fmt.Errorf("answer %d %s", got.status, got.body)
+		}
+		return stored.ID, nil
+	}
 }
 
 // more waits until that many further events are stored.
@@ -249,6 +271,9 @@ func TestReplicasAreStartedAgainUnderLoadWithoutARefusal(t *testing.T) {
 	}
 	l.more(t, 50)
 	ids := l.end(t)
+	if got := l.refused.Load(); got != 0 {
+		t.Errorf("%d requests were answered 503, want all 2xx", got)
+	}
 	if count := delivered(t, r, ids); count != len(ids) {
 		t.Errorf("%d deliveries of %d events, want each once: what had begun was finished", count, len(ids))
 	}
@@ -266,6 +291,9 @@ func TestAReplicaThatIsKilledLosesNothingThatWasAcknowledged(t *testing.T) {
 	c.bridges[0].kill()
 	l.more(t, 100)
 	ids := l.end(t)
+	if got := l.refused.Load(); got != 0 {
+		t.Errorf("%d requests were answered 503, want all 2xx", got)
+	}
 	delivered(t, r, ids)
 	n.idle("billing")
 }

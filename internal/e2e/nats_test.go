@@ -21,6 +21,8 @@ type natsProcess struct {
 	url     string
 	dir     string
 	command *exec.Cmd
+	flags   []string // beside what every server gets
+	route   string   // where other servers of its cluster reach it; empty without one
 }
 
 func newNATS(t *testing.T) *natsProcess {
@@ -34,16 +36,20 @@ func newNATS(t *testing.T) *natsProcess {
 func (n *natsProcess) run(port string) {
 	n.t.Helper()
 	n.command = exec.Command(natsServer, "-js", "-a", "127.0.0.1", "-p", port, "-sd", n.dir, "--ports_file_dir", n.dir)
+	n.command.Args = append(n.command.Args, n.flags...)
 	if err := n.command.Start(); err != nil {
 		n.t.Fatal(err)
 	}
 	file := filepath.Join(n.dir, fmt.Sprintf("nats-server_%d.ports", n.command.Process.Pid))
-	var ports struct{ Nats []string }
+	var ports struct{ Nats, Cluster []string }
 	eventually(n.t, "the NATS server writes its ports", func() bool {
 		text, err := os.ReadFile(file)
 		return err == nil && json.Unmarshal(text, &ports) == nil && len(ports.Nats) > 0
 	})
 	n.url = ports.Nats[0]
+	if len(ports.Cluster) > 0 {
+		n.route = ports.Cluster[0]
+	}
 }
 
 // again starts a killed server with what it had stored, where it was.
