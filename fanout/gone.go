@@ -42,6 +42,9 @@ func (r *Registry) gone(ctx context.Context, e *deliver.Endpoint, reason string)
 	if err != nil {
 		return fmt.Errorf("disable endpoint %s: %w", at, err)
 	}
+	if !r.wants(e) {
+		return enable(ctx, bucket, at.key(), found) // a reload gave it another URL or none while it answered
+	}
 	r.note(at.key(), found)
 	told, err := found.event(at)
 	if err != nil {
@@ -51,6 +54,14 @@ func (r *Registry) gone(ctx context.Context, e *deliver.Endpoint, reason string)
 		return fmt.Errorf("publish that endpoint %s is disabled: %w", at, err)
 	}
 	return nil
+}
+
+// wants reports whether the list in force delivers to the endpoint at its URL.
+func (r *Registry) wants(e *deliver.Endpoint) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now, ok := r.wanted[ref{e.Env, e.Name}]
+	return ok && now.Enabled && now.URL == e.URL
 }
 
 // event tells of the disabling. Its id is a function of the record, so that

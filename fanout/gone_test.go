@@ -133,8 +133,10 @@ func TestSayingNotEnabledClearsTheDisabling(t *testing.T) {
 func TestReplicasThatFindAnEndpointGoneTellOfItOnce(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	first, second := newReplica(t, b, nil), newReplica(t, b, nil)
-	first.apply(t, nil, Subscriber{Name: "watcher", Env: event.Prod, Events: []event.Pattern{"jethook.>"}})
 	billing, other := endpoint(t, "billing", "http://127.0.0.1:1", ">"), endpoint(t, "other", "http://127.0.0.1:1", ">")
+	for _, r := range []*replica{first, second} {
+		r.apply(t, []Endpoint{billing, other}, Subscriber{Name: "watcher", Env: event.Prod, Events: []event.Pattern{"jethook.>"}})
+	}
 	for _, r := range []*replica{first, second} {
 		if err := r.gone(t.Context(), &billing.Endpoint, "410 Gone"); err != nil {
 			t.Fatal(err)
@@ -146,6 +148,23 @@ func TestReplicasThatFindAnEndpointGoneTellOfItOnce(t *testing.T) {
 	for _, want := range []string{"billing", "other"} {
 		if told := toldOf(t, b); told.Data.Endpoint != want {
 			t.Errorf("told of %q, want %q", told.Data.Endpoint, want)
+		}
+	}
+}
+
+func TestAnAnswerFromAnAddressThatIsNoLongerTheEndpointsDisablesNothing(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	r := newReplica(t, b, nil)
+	e := endpoint(t, "billing", "http://127.0.0.1:1", ">")
+	moved, paused := e, e
+	moved.URL, paused.Enabled = "http://127.0.0.1:2", false
+	for name, list := range map[string][]Endpoint{"moved": {moved}, "paused": {paused}, "removed": nil} {
+		r.apply(t, list)
+		if err := r.gone(t.Context(), &e.Endpoint, "410 Gone"); err != nil {
+			t.Fatal(err)
+		}
+		if keys := keysOf(t, b, bus.Endpoints); len(keys) != 0 {
+			t.Errorf("%s meanwhile: got states %q, want none", name, keys)
 		}
 	}
 }

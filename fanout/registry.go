@@ -96,15 +96,12 @@ func (r *Registry) Apply(ctx context.Context, endpoints []Endpoint, subscribers 
 	if err := r.ensureConsumers(ctx, p); err != nil {
 		return err
 	}
-	if err := r.clearStates(ctx, p); err != nil {
-		return err
-	}
 	if r.known == nil {
 		r.warnOfLeftovers(p)
 		r.known = make(map[ref]kind)
 	}
 	r.adopt(p)
-	return r.removeAbsent(ctx, p)
+	return errors.Join(r.clearStates(ctx, p), r.removeAbsent(ctx, p))
 }
 
 // storeSecrets keeps the generated secrets. Where another replica was first,
@@ -147,10 +144,15 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 }
 
 // clearStates ends the disabling of endpoints whose URL has changed since, and
-// of those that the list does not enable.
+// of those that the list does not enable. It comes after adopt, as gone looks
+// at the list after it wrote, so that one of the two sees what the other did.
 func (r *Registry) clearStates(ctx context.Context, p *plan) error {
+	records, err := states(ctx, p.states)
+	if err != nil {
+		return err
+	}
 	for of, e := range p.endpoints {
-		found, ok := p.records[of.key()]
+		found, ok := records[of.key()]
 		if !ok || found.Disabled == nil || e.Enabled && found.bars(e.URL) {
 			continue
 		}
@@ -158,7 +160,7 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 			return fmt.Errorf("clear the state of endpoint %s: %w", of, err)
 		}
 		found.deleted = true
-		p.records[of.key()] = found
+		r.note(of.key(), found)
 		r.config.Logger.Info("endpoint is no longer disabled", event.AttrEndpoint, of.name, event.AttrEnv, of.env,
 			"disabled_at", found.Disabled.At, "reason", found.Disabled.Reason)
 	}

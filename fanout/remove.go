@@ -48,10 +48,12 @@ func (r *Registry) remove(ctx context.Context, p *plan, of ref, k kind) error {
 	if err := r.removeRetries(ctx, of); err != nil {
 		return err
 	}
-	if _, ok := p.records[of.key()]; ok {
-		if err := p.states.Purge(ctx, of.key()); err != nil {
-			return fmt.Errorf("remove its state: %w", err)
-		}
+	_, err := p.states.Get(ctx, of.key())
+	if err == nil {
+		err = p.states.Purge(ctx, of.key())
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return fmt.Errorf("remove its state: %w", err)
 	}
 	return r.vault.forget(ctx, of)
 }
