@@ -77,19 +77,23 @@ func subjects(env event.Env, patterns []event.Pattern) []string {
 	return all
 }
 
-// create is the configuration of a new consumer.
-func (c *consumer) create() jetstream.ConsumerConfig {
+// create is the configuration of a new consumer, on a stream whose newest event
+// has the sequence last. One that begins now begins after it by number, and not
+// by DeliverNew: should the server lose the consumer's state, it then begins
+// there again and repeats, where DeliverNew would begin at the end and skip.
+func (c *consumer) create(last uint64) jetstream.ConsumerConfig {
 	config := jetstream.ConsumerConfig{
 		Durable:       c.name,
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		DeliverPolicy: jetstream.DeliverNewPolicy,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:   last + 1,
 		MaxWaiting:    maxWaiting,
 	}
 	switch {
 	case c.start.Beginning:
-		config.DeliverPolicy = jetstream.DeliverAllPolicy
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverAllPolicy, 0
 	case !c.start.At.IsZero():
-		config.DeliverPolicy = jetstream.DeliverByStartTimePolicy
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartTimePolicy, 0
 		config.OptStartTime = &c.start.At
 	}
 	c.set(&config)
@@ -147,7 +151,11 @@ func ensureConsumer(ctx context.Context, stream jetstream.Stream, c *consumer, h
 	defer cancel()
 	for range maxRaces {
 		if have == nil {
-			_, err = stream.CreateConsumer(ctx, c.create())
+			info, err := stream.Info(ctx)
+			if err != nil {
+				return false, err
+			}
+			_, err = stream.CreateConsumer(ctx, c.create(info.State.LastSeq))
 			if err == nil {
 				return true, awaitStable(ctx, stream, c.name)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -16,14 +17,18 @@ import (
 	"github.com/jethook/jethook/internal/signature"
 )
 
-// Config is what a Registry needs. Every field is required but the keyset's
-// two, of which the first that is set is used.
+// Config is what a Registry needs. Every field is required but DrainTimeout and
+// the keyset's two, of which the first that is set is used.
 type Config struct {
 	Bus    *bus.Bus
 	Client *deliver.Client // shared by all workers
 	Logger *slog.Logger
 	Tracer trace.Tracer
 	Meter  metric.Meter
+
+	// DrainTimeout is how long a worker's attempts in flight may go on after it
+	// was stopped; zero means deliver.DefaultDrainTimeout.
+	DrainTimeout time.Duration
 
 	// Keyset is a cleartext Tink keyset for AEAD in JSON, which encrypts
 	// generated secrets. It is itself a secret.

@@ -73,5 +73,7 @@ func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {
 		Tracer:   r.config.Tracer,
 		Meter:    r.config.Meter,
 		OnGone:   func(ctx context.Context, reason string) error { return r.gone(ctx, e, reason) },
+
+		DrainTimeout: r.config.DrainTimeout,
 	}
 }

@@ -132,6 +132,8 @@ func (a *App) openDelivery(c *config.Config) error {
 		Logger:     a.options.Logger,
 		Tracer:     a.telemetry.tracer("deliver"),
 		Meter:      a.telemetry.meter("deliver"),
+
+		DrainTimeout: c.Listen.DrainTimeout,
 	})
 	return err
 }
