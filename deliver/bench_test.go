@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -30,6 +31,7 @@ func benchmark(b *testing.B) (w *bench, done chan struct{}) {
 	b.Cleanup(counting.Close)
 	w = newBench(b, always(200))
 	w.endpoint.URL = counting.URL
+	w.config.Logger = slog.New(slog.DiscardHandler)
 	data := bytes.Repeat([]byte("a"), 1024)
 	var group sync.WaitGroup
 	next := make(chan int)

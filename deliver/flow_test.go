@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -93,6 +94,8 @@ func TestTheRateIsNotExceeded(t *testing.T) {
 func TestAtAShutdownAttemptsFinishAndTheRestIsHandedBack(t *testing.T) {
 	began, release := make(chan struct{}, 10), make(chan struct{})
 	b := newBench(t, func(http.ResponseWriter, *http.Request) { began <- struct{}{}; <-release })
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
 	b.endpoint.Concurrency = 2
 	stop := b.start()
 	for i := range 6 {
@@ -115,7 +118,7 @@ func TestAtAShutdownAttemptsFinishAndTheRestIsHandedBack(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("nothing is handed back")
 	}
-	close(release)
+	free()
 	<-stopped
 	if err := watch.Unsubscribe(); err != nil {
 		t.Error(err)
@@ -175,6 +178,8 @@ func TestAnAttemptThatCannotBeRecordedSettlesNothing(t *testing.T) {
 func TestALongAttemptIsNotDisturbedByARedelivery(t *testing.T) {
 	release := make(chan struct{})
 	b := newBench(t, func(http.ResponseWriter, *http.Request) { <-release })
+	free := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(free)
 	// A durable whose AckWait is far below the attempt's length.
 	_, err := b.bus.JetStream().CreateOrUpdateConsumer(b.ctx, "EVENTS_TEST", jetstream.ConsumerConfig{
 		Durable: "billing", AckPolicy: jetstream.AckExplicitPolicy, AckWait: 600 * time.Millisecond, MaxAckPending: 10})
@@ -201,7 +206,7 @@ func TestALongAttemptIsNotDisturbedByARedelivery(t *testing.T) {
 			t.Fatal("no sign of progress")
 		}
 	}
-	close(release)
+	free()
 	b.settled("EVENTS_TEST", "billing")
 	cancel()
 	if err := errors.Join(<-ended, watch.Unsubscribe()); err != nil {

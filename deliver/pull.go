@@ -54,8 +54,8 @@ func (s *shift) pull(ctx, work context.Context, from source, opened <-chan struc
 		msg, err := messages.Next()
 		switch {
 		case err == nil:
-			if d := s.take(ctx, work, from, msg); d != nil {
-				s.attempts.Go(func() { s.deliver(work, d) })
+			if d := s.take(ctx, work, from, msg); d != nil && !s.begin(ctx, work, d) {
+				s.handBack(d, 0)
 			}
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed) && ctx.Err() != nil && !errors.Is(err, jetstream.ErrConnectionClosed):
 			return nil
@@ -80,15 +80,16 @@ func (s *shift) probe(ctx, work context.Context, from source) error {
 		return err
 	}
 	for msg := range batch.Messages() {
-		d := s.take(ctx, work, from, msg)
-		if d == nil {
-			continue
-		}
-		ended := make(chan struct{})
-		s.attempts.Go(func() { defer close(ended); s.deliver(work, d) })
-		select {
-		case <-ended:
-		case <-ctx.Done():
+		if d := s.take(ctx, work, from, msg); d != nil {
+			d.ended = make(chan struct{})
+			if !s.begin(ctx, work, d) {
+				s.handBack(d, 0)
+				continue
+			}
+			select {
+			case <-d.ended:
+			case <-ctx.Done():
+			}
 		}
 	}
 	if err := batch.Error(); errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConnectionClosed) {
@@ -97,8 +98,8 @@ func (s *shift) probe(ctx, work context.Context, from source) error {
 	return nil
 }
 
-// take returns the delivery of a message with a slot for its attempt, or nil
-// when it has settled the message or handed it back.
+// take returns the delivery of a message, or nil when it has settled the message
+// or handed it back.
 func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
@@ -123,28 +124,42 @@ func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) 
 	case !wanted:
 		s.metrics.count(work, OutcomeFiltered)
 		s.settled(d)
-	case !s.admit(ctx):
-		s.handBack(d, 0)
 	default:
 		return d
 	}
 	return nil
 }
 
-// admit waits for a free slot and then for the rate. It reports whether the
-// caller may make an attempt; then the slot is the caller's to give back.
-func (s *shift) admit(ctx context.Context) bool {
+// begin waits for the rate and then for a free slot, and has the delivery made
+// there. It reports false when ctx ends first.
+func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
+	if s.limiter != nil && s.limiter.Wait(ctx) != nil {
+		return false
+	}
 	select {
+	case s.next <- d: // to a slot that has just become free
 	case s.slots <- struct{}{}:
+		s.attempts.Go(func() { s.occupy(work, d) })
 	case <-ctx.Done():
 		return false
 	}
-	if s.limiter == nil {
-		return true
-	}
-	if err := s.limiter.Wait(ctx); err != nil {
-		<-s.slots
-		return false
-	}
 	return true
+}
+
+// occupy makes one delivery after another in its slot, as long as one is
+// waiting: a busy endpoint then needs no new goroutine, with a stack to grow,
+// for each event, and an idle one has none.
+func (s *shift) occupy(work context.Context, d *delivery) {
+	defer func() { <-s.slots }()
+	for {
+		s.deliver(work, d)
+		if d.ended != nil {
+			close(d.ended)
+		}
+		select {
+		case d = <-s.next:
+		default:
+			return
+		}
+	}
 }

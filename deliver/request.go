@@ -10,7 +10,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -83,7 +82,11 @@ func (c *composer) compose(ctx context.Context, e *event.Event, number int, span
 		header[idempotencyKey] = nil
 	}
 
-	set := func(name, value string) { header[name] = []string{value} }
+	values := make([]string, 0, 16) // one backing array for all values
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	for name, value := range e.CloudEvent() {
 		set(textproto.CanonicalMIMEHeaderKey(name), value)
 	}
@@ -94,7 +97,12 @@ func (c *composer) compose(ctx context.Context, e *event.Event, number int, span
 	set("Jethook-Attempt", strconv.Itoa(number))
 	set("Webhook-Id", string(e.ID))
 	set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
-	setTrace(header, e, span)
+	if parent, state := traceHeaders(e, span); parent != "" {
+		set("Traceparent", parent)
+		if state != "" {
+			set("Tracestate", state)
+		}
+	}
 	signed, err := c.signer.Sign(signature.Request{Method: http.MethodPost, URL: c.text, Header: header, Body: e.Data}, now)
 	if err != nil {
 		return nil, err
@@ -119,19 +127,12 @@ func (c *composer) request(ctx context.Context, header http.Header, data []byte)
 	return request.WithContext(ctx)
 }
 
-// setTrace names the attempt's span as the parent of what the endpoint does; or
-// the event's own parent where no span is made.
-func setTrace(header http.Header, e *event.Event, span trace.SpanContext) {
-	parent, state := e.Traceparent, e.Tracestate
-	if span.IsValid() {
-		parent = "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
-		state = span.TraceState().String()
+// traceHeaders names the attempt's span as the parent of what the endpoint does;
+// or the event's own parent where no span is made.
+func traceHeaders(e *event.Event, span trace.SpanContext) (parent, state string) {
+	if !span.IsValid() {
+		return e.Traceparent, e.Tracestate
 	}
-	if parent == "" {
-		return
-	}
-	header["Traceparent"] = []string{parent}
-	if state != "" && !strings.ContainsAny(state, "\r\n") {
-		header["Tracestate"] = []string{state}
-	}
+	parent = "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
+	return parent, span.TraceState().String()
 }

@@ -16,11 +16,10 @@ const (
 	goneWait = 5 * time.Second
 )
 
-// deliver makes an attempt, records it, and settles. The slot is free as soon
-// as a delivered event has its answer; where there is more to store it is held
-// until that is done, so that a failing endpoint does not pile it up.
+// deliver makes an attempt, records it, and settles. It returns as soon as a
+// delivered event has its answer; where there is more to store it does so first,
+// so that a failing endpoint does not pile that up.
 func (s *shift) deliver(ctx context.Context, d *delivery) {
-	defer func() { <-s.slots }()
 	a := s.attempt(ctx, d)
 	s.observe(a)
 	switch a.Outcome {
