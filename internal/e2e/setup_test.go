@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,6 +34,12 @@ func run(m *testing.M) int {
 			fmt.Fprintf(os.Stderr, "go %v: %v\n%s", build, err, output)
 			return 1
 		}
+	}
+	flag.Parse()
+	// The tests wait for processes more than they compute.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return m.Run()
 }
