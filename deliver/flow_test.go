@@ -103,6 +103,7 @@ func TestAtAShutdownAttemptsFinishAndTheRestIsHandedBack(t *testing.T) {
 	}
 	<-began
 	<-began
+	b.until("EVENTS_TEST", "billing", func(info *jetstream.ConsumerInfo) bool { return info.NumAckPending > 2 })
 	acks := make(chan *nats.Msg, 100)
 	watch, err := b.bus.JetStream().Conn().ChanSubscribe("$JS.ACK.EVENTS_TEST.billing.>", acks)
 	if err != nil {

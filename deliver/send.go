@@ -128,7 +128,7 @@ func (w *Worker) log(ctx context.Context, a *Attempt) {
 	if !w.logger.Enabled(ctx, level) {
 		return
 	}
-	w.logger.LogAttrs(ctx, level, "attempt finished",
+	line := [11]slog.Attr{
 		slog.String("event_id", string(a.EventID)),
 		slog.String("event_type", a.EventType),
 		slog.String("endpoint", a.Endpoint),
@@ -139,6 +139,9 @@ func (w *Worker) log(ctx context.Context, a *Attempt) {
 		slog.Float64("duration_ms", a.DurationMS),
 		slog.String("error", a.Error),
 		slog.String("reason", a.Reason),
-		slog.Time("next_at", a.NextAt),
-	)
+	}
+	if !a.NextAt.IsZero() {
+		line[10] = slog.Time("next_at", a.NextAt)
+	}
+	w.logger.LogAttrs(ctx, level, "attempt finished", line[:]...) // an empty attribute is left out
 }
