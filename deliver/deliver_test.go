@@ -347,3 +347,10 @@ func numbers(attempts []Attempt) string {
 	}
 	return text
 }
+
+// Try makes one attempt with an event, from which nothing follows.
+func (w *Worker) Try(ctx context.Context, e *event.Event) Attempt {
+	a, _ := w.try(ctx, e, 1)
+	w.log(ctx, a)
+	return *a
+}

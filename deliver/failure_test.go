@@ -199,7 +199,7 @@ func TestADueEventThatIsNotThereIsDead(t *testing.T) {
 				}
 			}
 			test.pointer.Env, test.pointer.Endpoint = b.endpoint.Env, b.endpoint.Name
-			if _, err := b.bus.Put(b.ctx, bus.Retry, test.pointer.Due()); err != nil {
+			if _, err := b.bus.Put(b.ctx, bus.Retry, test.pointer.At(time.Now())); err != nil {
 				t.Fatal(err)
 			}
 			got := b.dead()

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,65 +44,6 @@ func TestAnEventThatTheFilterCannotReadIsDeadAndNeverDropped(t *testing.T) {
 			}
 			b.settled("EVENTS_TEST", "billing")
 		})
-	}
-}
-
-func TestWhileAnEndpointIsDownItsEventsWaitInTheirStream(t *testing.T) {
-	const events = 120
-	var up atomic.Bool
-	b := newBench(t, func(w http.ResponseWriter, _ *http.Request) {
-		if !up.Load() {
-			w.WriteHeader(http.StatusBadGateway)
-		}
-	})
-	b.endpoint.Retry.Initial, b.endpoint.Retry.MaxInterval = 5*time.Second, 5*time.Second
-	b.endpoint.Concurrency = 4
-	b.start()
-	for i := range events {
-		b.publish(fmt.Sprint(i), []byte(`{}`))
-	}
-	failed := 0
-	for _, a := range b.attempts(breakerFailures + 2) { // two probes
-		if a.Outcome == OutcomeRetry {
-			failed++
-		}
-	}
-	if most := breakerFailures + 10; failed > most {
-		t.Errorf("%d attempts failed, want at most %d", failed, most)
-	}
-	up.Store(true)
-	b.settled("EVENTS_TEST", "billing")
-	if n := b.count(bus.Dead, ">"); n != 0 {
-		t.Errorf("%d dead events, want none", n)
-	}
-	if log := b.log.String(); !strings.Contains(log, "endpoint is down") || !strings.Contains(log, "endpoint is up again") {
-		t.Errorf("the log does not tell that the endpoint was down and is up again:\n%s", log)
-	}
-}
-
-func TestTheBreakerOpensAfterFailuresInARowAndClosesWithASuccess(t *testing.T) {
-	b, now := newBreaker(), time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	for range breakerFailures - 1 {
-		b.report(true, now)
-	}
-	b.report(false, now)
-	for i := range breakerFailures {
-		if opened := b.report(true, now); opened != (i == breakerFailures-1) {
-			t.Fatalf("failure %d of %d in a row: opened %v", i+1, breakerFailures, opened)
-		}
-	}
-	wait := breakerWait
-	for range 8 {
-		if b.report(true, now) || b.probeAt.Sub(now) != wait {
-			t.Errorf("a straggler moves the probe to %s, want it in %s", b.probeAt.Sub(now), wait)
-		}
-		now, wait = b.probeAt, min(2*wait, breakerMaxWait)
-		if b.report(true, now) || b.probeAt.Sub(now) != wait {
-			t.Errorf("after a failed probe the next is in %s, want %s", b.probeAt.Sub(now), wait)
-		}
-	}
-	if !b.report(false, now) || !b.probeAt.IsZero() {
-		t.Error("a success does not close it")
 	}
 }
 

@@ -37,12 +37,6 @@ type Pointer struct {
 	FirstAttempt time.Time // zero when none was made
 }
 
-// Due returns the message that has the event delivered at once. Storing it
-// twice has it delivered twice.
-func (p Pointer) Due() *nats.Msg {
-	return &nats.Msg{Subject: p.dueSubject(), Header: p.header()}
-}
-
 // At returns the message that has the event delivered at a time; it replaces
 // one that waits for the same event already. The server is late by up to half a
 // second. Storing it again after an unknown outcome stores it once.

@@ -6,96 +6,49 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// probeWait bounds the look for an event to probe with.
-const probeWait = 5 * time.Second
+// stallWait is how long the iterator is waited for after a message. It misses
+// its moment to ask for more when it is descheduled right after asking, and then
+// waits for half a minute although events are there; calling it again asks.
+// See https://github.com/nats-io/nats.go/issues/1622.
+const stallWait = 100 * time.Millisecond
 
-// read takes messages from a source until ctx ends. It returns an error when the
-// source is no more.
+// read delivers what comes from a source until ctx ends, and hands back what was
+// fetched and not begun. It returns an error when the source is no more.
 func (s *shift) read(ctx, work context.Context, from source) error {
-	for {
-		changed, probe, ok := s.breaker.enter(ctx)
-		if !ok {
-			return nil
-		}
-		var err error
-		if probe {
-			err = s.probe(ctx, work, from)
-		} else {
-			err = s.pull(ctx, work, from, changed)
-		}
-		if err != nil {
-			return fmt.Errorf("pull: %w", err)
-		}
-	}
-}
-
-// pull delivers what comes until ctx ends or the breaker opens, and hands back
-// what was fetched and not begun.
-func (s *shift) pull(ctx, work context.Context, from source, opened <-chan struct{}) error {
 	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(pullBatch(s.endpoint)))
 	if err != nil {
-		return err
+		return fmt.Errorf("pull: %w", err)
 	}
 	defer messages.Stop()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	defer context.AfterFunc(ctx, messages.Drain)()
-	go func() {
-		select {
-		case <-opened:
-			stop()
-		case <-ctx.Done():
-		}
-	}()
+	stalling := []jetstream.NextOpt{jetstream.NextMaxWait(stallWait)}
+	var wait []jetstream.NextOpt // none: as long as it takes
 	for {
-		msg, err := messages.Next()
+		msg, err := messages.Next(wait...)
 		switch {
 		case err == nil:
 			if d := s.take(ctx, work, from, msg); d != nil && !s.begin(ctx, work, d) {
 				s.handBack(d, 0)
 			}
+			wait = stalling
+		case errors.Is(err, nats.ErrTimeout):
+			wait = nil
 		case errors.Is(err, jetstream.ErrMsgIteratorClosed) && ctx.Err() != nil && !errors.Is(err, jetstream.ErrConnectionClosed):
 			return nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
 			// The iterator pulls again by itself; but a deleted consumer is
 			// silent as well.
 			if _, err := from.consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return err
+				return fmt.Errorf("pull: %w", err)
 			}
 		default:
-			return err
+			return fmt.Errorf("pull: %w", err)
 		}
 	}
-}
-
-// probe delivers one message, if there is one, and waits for what becomes of it.
-func (s *shift) probe(ctx, work context.Context, from source) error {
-	fetching, cancel := context.WithTimeout(ctx, probeWait)
-	defer cancel()
-	batch, err := from.consumer.Fetch(1, jetstream.FetchContext(fetching))
-	if err != nil {
-		return err
-	}
-	for msg := range batch.Messages() {
-		if d := s.take(ctx, work, from, msg); d != nil {
-			d.ended = make(chan struct{})
-			if !s.begin(ctx, work, d) {
-				s.handBack(d, 0)
-				continue
-			}
-			select {
-			case <-d.ended:
-			case <-ctx.Done():
-			}
-		}
-	}
-	if err := batch.Error(); errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConnectionClosed) {
-		return err
-	}
-	return nil
 }
 
 // take returns the delivery of a message, or nil when it has settled the message
@@ -153,9 +106,6 @@ func (s *shift) occupy(work context.Context, d *delivery) {
 	defer func() { <-s.slots }()
 	for {
 		s.deliver(work, d)
-		if d.ended != nil {
-			close(d.ended)
-		}
 		select {
 		case d = <-s.next:
 		default:

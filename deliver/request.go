@@ -10,6 +10,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -127,10 +128,18 @@ func (c *composer) request(ctx context.Context, header http.Header, data []byte)
 	return request.WithContext(ctx)
 }
 
+// unsampled ends a traceparent whose sender records nothing.
+const unsampled = "-00"
+
 // traceHeaders names the attempt's span as the parent of what the endpoint does;
-// or the event's own parent where no span is made.
+// or the event's own parent where no span is made. A trace that jethook does not
+// record is the endpoint's to record: told that it is not sampled, an endpoint
+// with the usual sampler would not.
 func traceHeaders(e *event.Event, span trace.SpanContext) (parent, state string) {
 	if !span.IsValid() {
+		if recorded, ok := strings.CutSuffix(e.Traceparent, unsampled); ok {
+			return recorded + "-01", e.Tracestate
+		}
 		return e.Traceparent, e.Tracestate
 	}
 	parent = "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()

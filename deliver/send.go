@@ -37,15 +37,6 @@ func (w *Worker) attempt(ctx context.Context, d *delivery) (a *Attempt) {
 	return a
 }
 
-// Try makes one attempt with an event and returns its record, which is stored
-// nowhere: for somebody who wants to see what an endpoint answers. It heeds
-// neither filter nor rate, counts in no metric, and nothing follows from it.
-func (w *Worker) Try(ctx context.Context, e *event.Event) Attempt {
-	a, _ := w.try(ctx, e, 1)
-	w.log(ctx, a)
-	return *a
-}
-
 // try sends the event and reads the answer.
 func (w *Worker) try(ctx context.Context, e *event.Event, number int) (*Attempt, Verdict) {
 	started := time.Now()

@@ -21,7 +21,6 @@ const (
 // so that a failing endpoint does not pile that up.
 func (s *shift) deliver(ctx context.Context, d *delivery) {
 	a := s.attempt(ctx, d)
-	s.observe(a)
 	switch a.Outcome {
 	case OutcomeInterrupted:
 		s.handBack(d, 0)
@@ -41,21 +40,6 @@ func (s *shift) deliver(ctx context.Context, d *delivery) {
 			return
 		}
 		s.follow(context.WithoutCancel(ctx), d, a)
-	}
-}
-
-// observe tells the breaker whether the endpoint is up: whether it answers, and
-// with anything but an error of its own.
-func (s *shift) observe(a *Attempt) {
-	if a.Outcome == OutcomeInterrupted {
-		return
-	}
-	failed := a.Status == 0 || a.Status >= 500
-	switch changed := s.breaker.report(failed, time.Now()); {
-	case changed && failed:
-		s.logger.Warn("endpoint is down; its events wait and one is tried now and then", "endpoint", s.endpoint, "failures", breakerFailures)
-	case changed:
-		s.logger.Info("endpoint is up again", "endpoint", s.endpoint)
 	}
 }
 

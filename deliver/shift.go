@@ -22,7 +22,6 @@ type shift struct {
 	slots    chan struct{}  // one for each attempt in flight
 	next     chan *delivery // to a slot whose attempt has ended
 	limiter  *rate.Limiter  // nil where the rate is unlimited
-	breaker  *breaker
 	held     held
 	recorder *recorder
 	attempts sync.WaitGroup
@@ -48,10 +47,9 @@ type delivery struct {
 	fetches  uint64 // how often the server has handed the message out
 	event    *event.Event
 	eventID  event.ID
-	sequence uint64        // of the event in its stream
-	attempts int           // made so far
-	first    time.Time     // of the first attempt; zero before it
-	ended    chan struct{} // closed after the attempt where somebody waits for it; or nil
+	sequence uint64    // of the event in its stream
+	attempts int       // made so far
+	first    time.Time // of the first attempt; zero before it
 }
 
 // rateBurst is the time whose attempts may be made at once, so that the
@@ -65,7 +63,6 @@ func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) 
 		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
 		slots:    make(chan struct{}, w.endpoint.Concurrency),
 		next:     make(chan *delivery),
-		breaker:  newBreaker(),
 		held:     held{messages: make(map[messageKey]*delivery)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
 	}

@@ -101,7 +101,7 @@ func TestADeadEventCanBeRedeliveredToTheEndpointAlone(t *testing.T) {
 	dead := b.dead()
 	b.receiver.next()
 	again := Pointer{Env: dead.Env, Endpoint: dead.Endpoint, Sequence: dead.Sequence, EventID: dead.EventID}
-	if _, err := b.bus.Put(b.ctx, bus.Retry, again.Due()); err != nil {
+	if _, err := b.bus.Put(b.ctx, bus.Retry, again.At(time.Now())); err != nil {
 		t.Fatal(err)
 	}
 	got := b.receiver.next()

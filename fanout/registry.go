@@ -17,13 +17,13 @@ import (
 	"github.com/jethook/jethook/internal/signature"
 )
 
-// Config is what a Registry needs. Every field is required but DrainTimeout and
+// Config is what a Registry needs. Every field is required but Tracer, DrainTimeout and
 // the keyset's two, of which the first that is set is used.
 type Config struct {
 	Bus    *bus.Bus
 	Client *deliver.Client // shared by all workers
 	Logger *slog.Logger
-	Tracer trace.Tracer
+	Tracer trace.Tracer // nil makes no spans
 	Meter  metric.Meter
 
 	// DrainTimeout is how long a worker's attempts in flight may go on after it
@@ -65,8 +65,8 @@ type Registry struct {
 // New returns an empty registry: nothing on the bus changes before Apply.
 func New(config Config) (*Registry, error) {
 	if config.Bus == nil || config.Client == nil || config.Logger == nil ||
-		config.Tracer == nil || config.Meter == nil || config.ShowSecret == nil {
-		return nil, errors.New("fanout: Bus, Client, Logger, Tracer, Meter and ShowSecret are required")
+		config.Meter == nil || config.ShowSecret == nil {
+		return nil, errors.New("fanout: Bus, Client, Logger, Meter and ShowSecret are required")
 	}
 	return &Registry{
 		config: config,
