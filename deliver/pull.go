@@ -16,6 +16,9 @@ import (
 // See https://github.com/nats-io/nats.go/issues/1622.
 const stallWait = 100 * time.Millisecond
 
+// idleSlot is how long a slot waits for its next event.
+const idleSlot = time.Second
+
 // read delivers what comes from a source until ctx ends, and hands back what was
 // fetched and not begun. It returns an error when the source is no more.
 func (s *shift) read(ctx, work context.Context, from source) error {
@@ -90,7 +93,7 @@ func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
 		return false
 	}
 	select {
-	case s.next <- d: // to a slot that has just become free
+	case s.next <- d: // to a slot that is free
 	case s.slots <- struct{}{}:
 		s.attempts.Go(func() { s.occupy(work, d) })
 	case <-ctx.Done():
@@ -99,16 +102,19 @@ func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
 	return true
 }
 
-// occupy makes one delivery after another in its slot, as long as one is
-// waiting: a busy endpoint then needs no new goroutine, with a stack to grow,
-// for each event, and an idle one has none.
+// occupy makes one delivery after another in its slot and stays for a while when
+// none is waiting: a busy endpoint then needs no new goroutine, with a stack to
+// grow, for each event, and an idle one has none.
 func (s *shift) occupy(work context.Context, d *delivery) {
 	defer func() { <-s.slots }()
-	for {
+	idle := time.NewTimer(idleSlot)
+	defer idle.Stop()
+	for open := true; open; {
 		s.deliver(work, d)
+		idle.Reset(idleSlot)
 		select {
-		case d = <-s.next:
-		default:
+		case d, open = <-s.next: // closed once nothing more comes
+		case <-idle.C:
 			return
 		}
 	}

@@ -20,7 +20,7 @@ type shift struct {
 	sources [2]source
 
 	slots    chan struct{}  // one for each attempt in flight
-	next     chan *delivery // to a slot whose attempt has ended
+	next     chan *delivery // to a slot that is free; closed when nothing more comes
 	limiter  *rate.Limiter  // nil where the rate is unlimited
 	held     held
 	recorder *recorder
@@ -88,6 +88,7 @@ func (s *shift) run(ctx context.Context) error {
 		readers.Go(func() error { return s.read(reading, work, from) })
 	}
 	err := readers.Wait()
+	close(s.next)
 
 	drain := time.AfterFunc(s.config.DrainTimeout, func() { cutOff(errDrained) })
 	defer drain.Stop()
