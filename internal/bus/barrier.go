@@ -131,7 +131,7 @@ func (b *barrier) flush(streams []string) error {
 	for _, stream := range streams {
 		newest := b.blocks[stream]
 		if newest == nil {
-			newest = &blocks{dir: filepath.Join(b.streams, stream, "msgs")}
+			newest = newBlocks(filepath.Join(b.streams, stream, "msgs"))
 			b.blocks[stream] = newest
 		}
 		if err := newest.flush(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jethook/jethook/internal/event"
 )
@@ -47,7 +48,7 @@ func TestEveryBlockFileIsFlushed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	b := &blocks{dir: dir}
+	b := newBlocks(dir)
 	if err := b.flush(); err == nil {
 		t.Error("a stream without a block was flushed")
 	}
@@ -73,6 +74,70 @@ func TestEveryBlockFileIsFlushed(t *testing.T) {
 	write("12.blk")
 	if err := b.flush(); err != nil || b.last != 12 {
 		t.Errorf("after a purge the newest flushed is %d, %v; want 12", b.last, err)
+	}
+}
+
+func TestWhatIsAppendedDuringAFlushIsFlushedByTheNext(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1.blk", "first")
+	flushed := make(map[string]string)
+	b := newBlocks(dir)
+	b.sync = func(path string) error {
+		text, err := os.ReadFile(path)
+		flushed[filepath.Base(path)] = string(text)
+		return err
+	}
+	flush := func() {
+		t.Helper()
+		if err := b.flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush()
+	onDisk := b.sync
+	b.sync = func(path string) error { // the server goes on while the disk is busy
+		defer write("2.blk", "third")
+		defer write("1.blk", "first second")
+		return onDisk(path)
+	}
+	flush()
+	b.sync = onDisk
+	flush()
+	for name, want := range map[string]string{"1.blk": "first second", "2.blk": "third"} {
+		if flushed[name] != want {
+			t.Errorf("of %s %q is on the disk, want %q", name, flushed[name], want)
+		}
+	}
+}
+
+func TestABlockIsFlushedAlsoWhereThoseBeforeItAreGone(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newBlocks(dir)
+	write("5.blk")
+	if err := b.flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, next := range []int{7, 19} { // 6 was made and removed between two flushes
+		write(filepath.Base(b.path(next)))
+		later := time.Now().Add(time.Duration(next) * time.Second)
+		if err := os.Chtimes(dir, later, later); err != nil { // the kernel's clock is coarse
+			t.Fatal(err)
+		}
+		if err := b.flush(); err != nil || b.last != next {
+			t.Errorf("the newest flushed is %d, %v; want %d", b.last, err, next)
+		}
 	}
 }
 

@@ -6,69 +6,101 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // blocks follows the block files of one stream, 1.blk, 2.blk and so on. The
-// server appends to the one with the highest number only.
+// server appends to the one with the highest number only, and removes others in
+// any order.
 type blocks struct {
-	dir  string
-	last int // number of the newest block that has been flushed; 0 before the first flush
+	dir     string
+	sync    func(path string) error // flushBlock
+	last    int                     // number of the newest block; 0 before the first flush
+	changed time.Time               // when the directory had changed before last was looked for
 }
 
-// flush puts on the disk whatever has been written since the last flush.
+func newBlocks(dir string) *blocks { return &blocks{dir: dir, sync: flushBlock} }
+
+// flush puts on the disk whatever was written before the call. It looks for the
+// newest block first: were it to look after the flush, what the server appended
+// in between, before it went on to another block, would never be flushed.
 func (b *blocks) flush() error {
-	if b.last == 0 {
-		if err := b.scan(); err != nil {
-			return err
-		}
-	}
-	for {
-		err := flushBlock(b.path(b.last))
-		if errors.Is(err, fs.ErrNotExist) {
-			// Purged or trimmed away; the stream goes on under another number.
-			err = b.scan()
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(b.path(b.last + 1)); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			return err
-		}
-		b.last++
-		if err := syncPath(b.dir); err != nil { // the new block's name
-			return err
-		}
-	}
-}
-
-// scan flushes every block and remembers the newest.
-func (b *blocks) scan() error {
-	entries, err := os.ReadDir(b.dir)
+	stale, err := b.stale()
 	if err != nil {
 		return err
 	}
-	newest := 0
-	for _, entry := range entries {
-		name, ok := strings.CutSuffix(entry.Name(), ".blk")
-		number, err := strconv.Atoi(name)
-		if !ok || err != nil {
-			continue
-		}
-		if err := flushBlock(b.path(number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if !stale {
+		if err := b.sync(b.path(b.last)); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		newest = max(newest, number)
 	}
-	if newest == 0 {
+	return b.scan()
+}
+
+// stale reports whether last may not be the newest block. The time of the
+// directory is as coarse as the kernel's clock, so that a block made just after
+// the last look is asked for by its name.
+func (b *blocks) stale() (bool, error) {
+	if b.last == 0 {
+		return true, nil
+	}
+	about, err := os.Stat(b.dir)
+	if err != nil {
+		return false, err
+	}
+	if !about.ModTime().Equal(b.changed) {
+		return true, nil
+	}
+	_, err = os.Lstat(b.path(b.last + 1))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return true, err
+}
+
+// scan flushes the blocks from last on, or all where last is gone, and
+// remembers the newest.
+func (b *blocks) scan() error {
+	about, err := os.Stat(b.dir)
+	if err != nil {
+		return err
+	}
+	numbers, err := b.numbers()
+	if err != nil {
+		return err
+	}
+	if len(numbers) == 0 {
 		return fmt.Errorf("no block file in %s", b.dir)
 	}
-	b.last = newest
-	return syncPath(b.dir)
+	kept := slices.Contains(numbers, b.last)
+	for _, number := range numbers {
+		if kept && number < b.last {
+			continue
+		}
+		if err := b.sync(b.path(number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	b.last, b.changed = slices.Max(numbers), about.ModTime()
+	return syncPath(b.dir) // the names of new blocks
+}
+
+func (b *blocks) numbers() ([]int, error) {
+	entries, err := os.ReadDir(b.dir)
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, entry := range entries {
+		name, ok := strings.CutSuffix(entry.Name(), ".blk")
+		if number, err := strconv.Atoi(name); ok && err == nil {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers, nil
 }
 
 func (b *blocks) path(number int) string {
