@@ -100,8 +100,13 @@ func (b *barrier) run() {
 		select {
 		case <-b.wake:
 			r := b.take()
-			b.finish(r, b.flush(r.streams))
+			err := b.err() // of a flush during which these came
+			if err == nil {
+				err = b.flush(r.streams)
+			}
+			b.finish(r, err)
 		case <-b.quit:
+			b.fail(errClosed)
 			b.finish(b.take(), errClosed)
 			return
 		}
@@ -118,13 +123,18 @@ func (b *barrier) take() *round {
 }
 
 func (b *barrier) finish(r *round, err error) {
-	r.err = err
 	if err != nil {
-		b.mu.Lock()
-		b.failed = err
-		b.mu.Unlock()
+		b.fail(err)
 	}
+	r.err = err
 	close(r.done)
+}
+
+// fail has every later wait fail at once.
+func (b *barrier) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = err
 }
 
 func (b *barrier) flush(streams []string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -37,6 +38,43 @@ func TestAFlushThatFailsFailsEveryWaiterAndReadiness(t *testing.T) {
 	}
 	if _, err := b.Publish(t.Context(), numbered(9)); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("error %v after the obstacle is gone: what the kernel forgot must not be taken as stored", err)
+	}
+}
+
+func TestNobodyIsToldOfSuccessAfterAFlushHasFailed(t *testing.T) {
+	b, err := newBarrier(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.close)
+	const stream = "S"
+	blocks := newBlocks(t.TempDir())
+	if err := os.WriteFile(blocks.path(1), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flushing, answer := make(chan struct{}, 1), make(chan error)
+	blocks.sync = func(string) error {
+		flushing <- struct{}{}
+		return <-answer
+	}
+	b.blocks[stream] = blocks
+	results := make(chan error, 2)
+	wait := func() { results <- b.wait(t.Context(), stream) }
+	go wait()
+	<-flushing
+	go wait() // while the disk is busy with what will fail
+	for joined := false; !joined; runtime.Gosched() {
+		b.mu.Lock()
+		joined = len(b.next.streams) > 0
+		b.mu.Unlock()
+	}
+	broken := errors.New("broken")
+	answer <- broken
+	close(answer) // every later flush succeeds, of what the kernel has not forgotten
+	for range 2 {
+		if err := <-results; !errors.Is(err, broken) {
+			t.Errorf("a wait ended with %v, want %v", err, broken)
+		}
 	}
 }
 
