@@ -5,6 +5,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/jethook/jethook/internal/signature"
 )
 
 // build makes a body from the first source of the name and of the id, and the
@@ -22,15 +25,28 @@ func (d draft) build(p Preset, x *Extractor, header http.Header) []byte {
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
 		return []byte(o.form.Encode())
 	}
-	if p.Scheme != nil && p.Scheme.Timestamp.JSON != "" {
-		o.item = set(o.item, strings.Split(p.Scheme.Timestamp.JSON, "."), d.now.UnixMilli())
-	}
+	body := o.item
 	if list, inside := strings.CutPrefix(p.Batch, "json:"); inside {
-		return encode(set(nil, strings.Split(list, "."), []any{o.item}))
+		body = set(nil, strings.Split(list, "."), []any{o.item})
 	} else if p.Batch != "" {
-		return encode([]any{o.item})
+		body = []any{o.item}
 	}
-	return encode(o.item)
+	if p.Scheme != nil && p.Scheme.Timestamp.JSON != "" {
+		body = set(body, strings.Split(p.Scheme.Timestamp.JSON, "."), d.time(p.Scheme.Timestamp.Unit))
+	}
+	return encode(body)
+}
+
+// time is now as a scheme reads it from a body; auto is milliseconds.
+func (d draft) time(unit signature.Unit) any {
+	switch unit {
+	case signature.Seconds:
+		return d.now.Unix()
+	case signature.RFC3339:
+		return d.now.UTC().Format(time.RFC3339)
+	default:
+		return d.now.UnixMilli()
+	}
 }
 
 // outline is a request whose sources are filled one after the other.

@@ -191,6 +191,33 @@ func TestASourceWithoutAPresetHasSamplesToo(t *testing.T) {
 	signAndVerify(t, *p.Scheme, header, body)
 }
 
+func TestASampleHasItsTimeInTheUnitAndPlaceThatTheSchemeReads(t *testing.T) {
+	tests := []struct {
+		unit        signature.Unit
+		batch, body string
+	}{
+		{"", "", `{"sample_id":"i","sent":{"at":1772366400123},"type":"a.b"}`},
+		{signature.Auto, "", `{"sample_id":"i","sent":{"at":1772366400123},"type":"a.b"}`},
+		{signature.Milliseconds, "", `{"sample_id":"i","sent":{"at":1772366400123},"type":"a.b"}`},
+		{signature.Seconds, "", `{"sample_id":"i","sent":{"at":1772366400},"type":"a.b"}`},
+		{signature.RFC3339, "", `{"sample_id":"i","sent":{"at":"2026-03-01T12:00:00Z"},"type":"a.b"}`},
+		{signature.Seconds, "json:list", `{"list":[{"sample_id":"i","type":"a.b"}],"sent":{"at":1772366400}}`},
+	}
+	for _, tt := range tests {
+		p := Preset{Name: "shop", Event: []string{"json:type"}, Batch: tt.batch, Scheme: &signature.Scheme{
+			Algorithm: signature.HMACSHA256,
+			Signature: signature.Location{Header: "X-Shop-Signature", Encoding: signature.Hex},
+			Timestamp: signature.Timestamp{JSON: "sent.at", Unit: tt.unit, Tolerance: time.Minute},
+		}}
+		header, body, err := p.Compose("a.b", "i", testNow)
+		if err != nil || string(body) != tt.body {
+			t.Errorf("unit %q, batch %q: Compose = %s, %v, want %s", tt.unit, tt.batch, body, err, tt.body)
+			continue
+		}
+		signAndVerify(t, *p.Scheme, header, body)
+	}
+}
+
 func TestAnEventTheSenderCannotNameIsRefused(t *testing.T) {
 	tests := map[string]string{"linear": "Issue", "github": "no_such_event", "clink": "", "stripe": "\xff"}
 	for name, event := range tests {
