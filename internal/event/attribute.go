@@ -1,8 +1,7 @@
 package event
 
 // Attribute names of logs, spans and metrics, all in one place: OpenTelemetry's
-// semantic conventions where they have a name (there is none for NATS yet),
-// jethook's own otherwise. Metric labels use none but those marked bounded.
+// semantic conventions where they have a name, jethook's own otherwise. Metric labels use none but those marked bounded.
 const (
 	AttrEnv      = "jethook.env"      // bounded
 	AttrSource   = "jethook.source"   // bounded: configured sources
@@ -13,13 +12,8 @@ const (
 	AttrEventID   = "cloudevents.event_id"
 	AttrEventType = "cloudevents.event_type"
 
-	AttrSystem      = "messaging.system" // "nats"
-	AttrDestination = "messaging.destination.name"
-	AttrSequence    = "messaging.nats.stream.sequence"
-
 	AttrMethod = "http.request.method"
 	AttrRoute  = "http.route"
 	AttrStatus = "http.response.status_code" // bounded
-	AttrURL    = "url.full"
 	AttrServer = "server.address"
 )

@@ -75,24 +75,6 @@ func (p Pattern) Covers(q Pattern) bool {
 	return len(outer) == len(inner)
 }
 
-// Match reports whether the pattern selects the event.
-func (p Pattern) Match(e *Event) bool {
-	subject := e.Subject()
-	wanted := strings.Split(p.Subject(e.Env), ".")
-	tokens := strings.Split(subject, ".")
-	for i, token := range wanted {
-		switch {
-		case i >= len(tokens):
-			return false
-		case token == ">":
-			return true
-		case token != "*" && token != tokens[i]:
-			return false
-		}
-	}
-	return len(wanted) == len(tokens)
-}
-
 // Reduce returns the patterns without those that another one covers, sorted.
 // The server refuses a consumer whose filters cover one another.
 func Reduce(patterns []Pattern) []Pattern {

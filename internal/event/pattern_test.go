@@ -9,6 +9,23 @@ import (
 	"pgregory.net/rapid"
 )
 
+// selects reports whether the server would hand the event to a consumer that is
+// filtered by the pattern's subject.
+func selects(p Pattern, e *Event) bool {
+	wanted, tokens := strings.Split(p.Subject(e.Env), "."), strings.Split(e.Subject(), ".")
+	for i, token := range wanted {
+		switch {
+		case i >= len(tokens):
+			return false
+		case token == ">":
+			return true
+		case token != "*" && token != tokens[i]:
+			return false
+		}
+	}
+	return len(wanted) == len(tokens)
+}
+
 func TestAPatternSelectsWhatItSays(t *testing.T) {
 	for _, c := range []struct {
 		pattern, source, name string
@@ -31,7 +48,7 @@ func TestAPatternSelectsWhatItSays(t *testing.T) {
 		if err != nil {
 			t.Fatalf("pattern %q: %v", c.pattern, err)
 		}
-		if got := p.Match(&Event{Env: Prod, Source: c.source, Type: c.name}); got != c.want {
+		if got := selects(p, &Event{Env: Prod, Source: c.source, Type: c.name}); got != c.want {
 			t.Errorf("%q selects %q from %q: %v, want %v", c.pattern, c.name, c.source, got, c.want)
 		}
 	}
@@ -81,8 +98,8 @@ func TestReducingLosesNothingAndLeavesNoCover(t *testing.T) {
 			}
 		}
 		e := &Event{Env: Test, Source: "s", Type: strings.Join(name.Draw(t, "name"), ".")}
-		before := slices.ContainsFunc(patterns, func(p Pattern) bool { return p.Match(e) })
-		after := slices.ContainsFunc(reduced, func(p Pattern) bool { return p.Match(e) })
+		before := slices.ContainsFunc(patterns, func(p Pattern) bool { return selects(p, e) })
+		after := slices.ContainsFunc(reduced, func(p Pattern) bool { return selects(p, e) })
 		if before != after {
 			t.Fatalf("%q selects %q: %v, but reduced to %q: %v", patterns, e.Type, before, reduced, after)
 		}

@@ -56,22 +56,6 @@ func appendToken(b []byte, s string) []byte {
 	return b
 }
 
-// ParseToken is the inverse of Token. Text that Token cannot have written is an
-// error.
-func ParseToken(token string) (string, error) {
-	if token == emptyToken {
-		return "", nil
-	}
-	s, err := unescape(token)
-	if err != nil {
-		return "", err
-	}
-	if Token(s) != token {
-		return "", fmt.Errorf("token %q is not in its canonical form", token)
-	}
-	return s, nil
-}
-
 // unescape replaces % and two hexadecimal digits by the byte they stand for.
 func unescape(s string) (string, error) {
 	if !strings.Contains(s, "%") {
