@@ -47,12 +47,12 @@ var typeForms = map[reflect.Type]form{
 	reflect.TypeFor[time.Duration](): {
 		want:    "a duration with a unit, such as 500ms, 15s, 1h30m, 30d or 0",
 		pattern: `^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d|w))+)$`,
-		parse:   func(text string) (any, error) { return ParseDuration(text) },
+		parse:   func(text string) (any, error) { return parseDuration(text) },
 	},
 	reflect.TypeFor[Size](): {
 		want:    "a size with a unit, such as 768KiB, 1MiB, 20GiB or 20GB",
 		pattern: `^(0|[0-9]+(\.[0-9]+)?([KMGT]i?)?B)$`,
-		parse:   func(text string) (any, error) { return ParseSize(text) },
+		parse:   func(text string) (any, error) { return parseSize(text) },
 	},
 	reflect.TypeFor[Rate](): {
 		want: "a rate such as 500/s, 100/m or 10/h, or none", pattern: `^(none|[0-9]+/[smh])$`,
@@ -61,7 +61,7 @@ var typeForms = map[reflect.Type]form{
 	reflect.TypeFor[Start](): {
 		want:    "now, beginning or a time in RFC 3339 such as 2026-01-31T09:00:00Z",
 		pattern: `^(now|beginning|[0-9]{4}-[0-9]{2}-[0-9]{2}T.+)$`,
-		parse:   func(text string) (any, error) { return ParseStart(text) },
+		parse:   func(text string) (any, error) { return parseStart(text) },
 	},
 	reflect.TypeFor[netip.Prefix](): {
 		want: "an address or a network, such as 203.0.113.7, 10.0.0.0/8 or fd00::/8", pattern: `^[0-9a-fA-F:.]+(/[0-9]+)?$`,

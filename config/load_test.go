@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,20 @@ func TestWithoutFilesEverythingIsDefault(t *testing.T) {
 	}
 	if !c.NATS.UseEmbedded() || len(c.Sources) != 0 || !c.Encryption.Keyset.Empty() {
 		t.Errorf("got %s, want the embedded server, no sources and no keyset", c.Show())
+	}
+}
+
+func TestTheShippedExampleShowsEveryKey(t *testing.T) {
+	example, err := os.ReadFile("jethook.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range keyTable {
+		for _, k := range keys {
+			if !regexp.MustCompile(`\b` + k.name + `:`).Match(example) {
+				t.Errorf("%s is not shown: %s", k.name, k.doc)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 )
@@ -30,11 +29,6 @@ func (s Secret) Reveal() string {
 
 // Empty reports whether there is no text.
 func (s Secret) Empty() bool { return s.Reveal() == "" }
-
-// Equal reports whether both hold the same text, in constant time.
-func (s Secret) Equal(t Secret) bool {
-	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(t.Reveal())) == 1
-}
 
 // String returns "***".
 func (s Secret) String() string { return redacted }

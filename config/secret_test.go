@@ -95,10 +95,10 @@ func slogMarshal(handler func(*bytes.Buffer) slog.Handler) func(any) ([]byte, er
 
 func TestASecretIsItsText(t *testing.T) {
 	var zero Secret
-	if !zero.Empty() || zero.Reveal() != "" || !zero.Equal(NewSecret("")) {
+	if !zero.Empty() || zero.Reveal() != "" {
 		t.Errorf("the zero secret reveals %q, want the empty text", zero.Reveal())
 	}
-	if s := NewSecret("a"); s.Reveal() != "a" || s.Empty() || !s.Equal(NewSecret("a")) || s.Equal(NewSecret("b")) || s.Equal(zero) {
-		t.Errorf("NewSecret(a) reveals %q or is equal to another", s.Reveal())
+	if s := NewSecret("a"); s.Reveal() != "a" || s.Empty() {
+		t.Errorf("NewSecret(a) reveals %q or is empty", s.Reveal())
 	}
 }

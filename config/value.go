@@ -28,8 +28,8 @@ var errTooLarge = errors.New("it is too large")
 // errForm says that a text has not the form at all; the form's words say the rest.
 var errForm = errors.New("")
 
-// ParseSize reads a size such as 768KiB, 1.5GiB or 20MB.
-func ParseSize(text string) (Size, error) {
+// parseSize reads a size such as 768KiB, 1.5GiB or 20MB.
+func parseSize(text string) (Size, error) {
 	if text == "0" {
 		return 0, nil
 	}
@@ -113,8 +113,8 @@ type Start struct {
 	At        time.Time // with the first event received from then on, unless zero
 }
 
-// ParseStart reads now, beginning or a time in RFC 3339.
-func ParseStart(text string) (Start, error) {
+// parseStart reads now, beginning or a time in RFC 3339.
+func parseStart(text string) (Start, error) {
 	switch text {
 	case "now":
 		return Start{}, nil
@@ -128,7 +128,7 @@ func ParseStart(text string) (Start, error) {
 	return Start{At: at}, nil
 }
 
-// String is the form that ParseStart reads.
+// String is the form that parseStart reads.
 func (s Start) String() string {
 	switch {
 	case s.Beginning:
@@ -141,9 +141,9 @@ func (s Start) String() string {
 
 var durationPart = regexp.MustCompile(`^([0-9]+)(\.[0-9]+)?(ns|us|µs|ms|s|m|h|d|w)`)
 
-// ParseDuration reads a duration such as 30d, 10m, 1h30m or 0: that of
+// parseDuration reads a duration such as 30d, 10m, 1h30m or 0: that of
 // time.ParseDuration and the units d, 24 hours, and w, 7 days. It has no sign.
-func ParseDuration(text string) (time.Duration, error) {
+func parseDuration(text string) (time.Duration, error) {
 	if text == "0" {
 		return 0, nil
 	}
@@ -172,7 +172,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	return total, nil
 }
 
-// formatDuration is the form that ParseDuration reads, without units that are
+// formatDuration is the form that parseDuration reads, without units that are
 // zero: 10m, not 10m0s.
 func formatDuration(d time.Duration) string {
 	const day = 24 * time.Hour

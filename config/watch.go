@@ -1,13 +1,11 @@
 package config
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
-	"time"
 )
 
 // fileReference finds the files that a configuration includes. It may find some
@@ -43,23 +41,6 @@ func (w *Watcher) Changed() bool {
 	}
 	w.reported = now
 	return true
-}
-
-// Run looks at the files at every interval, a second as a rule, and calls
-// onChange for each change until ctx ends.
-func (w *Watcher) Run(ctx context.Context, interval time.Duration, onChange func()) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			if w.Changed() {
-				onChange()
-			}
-		}
-	}
 }
 
 // fingerprint is a hash of all content, or of the reason why it cannot be read.

@@ -1,12 +1,9 @@
 package config
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
-	"time"
 )
 
 func rewrite(t *testing.T, path, text string) {
@@ -73,26 +70,4 @@ func TestALinkThatIsSwappedIsAChange(t *testing.T) {
 	w := NewWatcher([]string{filepath.Join(link, "jethook.yaml")})
 	swap("v2")
 	wantChanges(t, w, "a swapped link", false, true, false)
-}
-
-func TestRunCallsForEachChangeUntilItsContextEnds(t *testing.T) {
-	paths := write(t, "a.yaml", "version: 1\n")
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		w := NewWatcher(paths)
-		changes, done := make(chan time.Time), make(chan struct{})
-		go func() {
-			defer close(done)
-			w.Run(ctx, time.Second, func() { changes <- time.Now() })
-		}()
-		for _, text := range []string{"version: 1 # a\n", "version: 1 # b\n"} {
-			rewrite(t, paths[0], text)
-			begin := time.Now()
-			if took := (<-changes).Sub(begin); took > 3*time.Second {
-				t.Errorf("the change to %q was reported after %v, want two looks", text, took)
-			}
-		}
-		cancel()
-		<-done
-	})
 }
