@@ -39,7 +39,7 @@ func (in *intake) finish() {
 		slog.Int("events", in.events),
 		slog.String("address", in.address.String()),
 		slog.Int("bytes", in.bytes),
-		slog.Duration("duration", elapsed),
+		slog.Float64("duration_ms", float64(elapsed.Microseconds())/1e3),
 	)
 	if in.requestID != in.traceparent[3:35] {
 		attributes = append(attributes, slog.String("trace_id", in.traceparent[3:35]))

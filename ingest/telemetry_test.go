@@ -187,7 +187,7 @@ func TestTheLogLineTellsOfAStoredEvent(t *testing.T) {
 		"level": "DEBUG", "msg": "request received",
 		"request_id": a.header.Get("X-Request-Id"), "source": "stripe", "env": "test", "status": 200.0, "code": "stored",
 		"event_id": a.ID, "event_type": "invoice.paid", "events": 1.0, "address": "192.0.2.1",
-		"bytes": float64(len(stripeBody)), "duration": 0.0,
+		"bytes": float64(len(stripeBody)), "duration_ms": 0.0,
 	}, line); diff != "" {
 		t.Errorf("log line (-want +got):\n%s", diff)
 	}
