@@ -9,7 +9,7 @@ import (
 )
 
 // maxData is the largest body that a source can be configured to take.
-const maxData = 8 << 20
+const maxData = 7 << 20
 
 // dataFlag is the flag --data: a body, or where it is.
 type dataFlag struct{ reference string }

@@ -65,22 +65,26 @@ func (f *requestFlags) scheme() (signature.Scheme, config.Source, error) {
 	return *preset.Scheme, source, preset.Scheme.Validate()
 }
 
-// request returns what is signed.
-func (f *requestFlags) request(stdin io.Reader) (signature.Request, error) {
+// request returns what is signed, and the time to go by.
+func (f *requestFlags) request(stdin io.Reader) (signature.Request, time.Time, error) {
+	now, err := f.now()
+	if err != nil {
+		return signature.Request{}, now, err
+	}
 	body, err := f.data.read(stdin)
 	if err != nil {
-		return signature.Request{}, err
+		return signature.Request{}, now, err
 	}
 	header := http.Header{}
 	for i, line := range f.headers {
 		name, value, ok := strings.Cut(line, ":")
 		if name = strings.TrimSpace(name); !ok || name == "" {
 			// The line is not repeated: it may carry a credential.
-			return signature.Request{}, misused("--header number %d is not 'Name: value'", i+1)
+			return signature.Request{}, now, misused("--header number %d is not 'Name: value'", i+1)
 		}
 		header.Add(name, strings.TrimSpace(value))
 	}
-	return signature.Request{Method: f.method, URL: f.url, Header: header, Body: body}, nil
+	return signature.Request{Method: f.method, URL: f.url, Header: header, Body: body}, now, nil
 }
 
 // now returns the time to go by.

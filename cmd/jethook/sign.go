@@ -53,11 +53,7 @@ func sign(flags *requestFlags, stdin io.Reader) (http.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := flags.request(stdin)
-	if err != nil {
-		return nil, err
-	}
-	now, err := flags.now()
+	request, now, err := flags.request(stdin)
 	if err != nil {
 		return nil, err
 	}

@@ -51,11 +51,7 @@ func verify(flags *requestFlags, stdin io.Reader) (reason, err error) {
 	if err != nil {
 		return nil, err
 	}
-	request, err := flags.request(stdin)
-	if err != nil {
-		return nil, err
-	}
-	now, err := flags.now()
+	request, now, err := flags.request(stdin)
 	if err != nil {
 		return nil, err
 	}
