@@ -3,6 +3,9 @@ package fanout
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +179,38 @@ func TestAConsumerThatSomebodyDeletedBeginsAnewWithAWarning(t *testing.T) {
 	if !strings.Contains(r.logs.String(), "deleted by somebody else") {
 		t.Errorf("no warning in\n%s", r.logs)
 	}
+}
+
+func TestConsumersThatCouldNotBeFlushedAreFlushedByTheNextApply(t *testing.T) {
+	dir := t.TempDir()
+	b, err := bus.Open(t.Context(), bus.Config{
+		Embedded: &bus.Embedded{StoreDir: dir, Durability: bus.Power},
+		Stream:   bus.Stream{Replicas: 1, MaxAge: time.Hour, MaxBytes: 64 << 20, DedupeWindow: time.Minute},
+		Logger:   slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	obstacle := filepath.Join(dir, "jetstream", "$G", "obstacle")
+	if err := os.Symlink("obstacle", obstacle); err != nil { // it cannot be opened, and so not be flushed
+		t.Fatal(err)
+	}
+	r := newReplica(t, b, nil)
+	list := []Endpoint{endpoint(t, "billing", "http://127.0.0.1:1", ">")}
+	for n := range 2 {
+		if err := r.Apply(t.Context(), list, nil); err == nil {
+			t.Errorf("apply %d: no error though the consumer is not on the disk", n+1)
+		}
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	r.apply(t, list)
 }
 
 func TestTheRemovalOfWhatIsGoneAlreadyIsNoError(t *testing.T) {

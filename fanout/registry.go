@@ -52,6 +52,7 @@ type Registry struct {
 
 	applying sync.Mutex   // held by Apply
 	known    map[ref]kind // what this process applied and has not removed; nil before the first Apply
+	unsynced bool         // consumers were changed since the bus was last flushed
 
 	mu      sync.Mutex
 	running bool
@@ -125,7 +126,6 @@ func (r *Registry) storeSecrets(ctx context.Context, p *plan) error {
 }
 
 func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
-	var changes bool
 	for i := range p.consumers {
 		c := &p.consumers[i]
 		have := p.have(c.ref)
@@ -134,18 +134,24 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 				"name", c.name, event.AttrEnv, c.env, "kind", c.kind)
 		}
 		changed, err := ensureConsumer(ctx, p.streams[c.env], c, have)
+		if changed || err != nil { // after an error it may be changed all the same
+			r.unsynced = true
+		}
 		if err != nil {
 			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
 		}
 		if changed {
-			changes = true
 			r.config.Logger.Info("consumer is as the file says", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
 		}
 	}
-	if !changes {
+	if !r.unsynced {
 		return nil
 	}
-	return r.config.Bus.Sync()
+	if err := r.config.Bus.Sync(); err != nil {
+		return err
+	}
+	r.unsynced = false
+	return nil
 }
 
 // clearStates ends the disabling of endpoints whose URL has changed since, and
