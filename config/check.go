@@ -23,8 +23,9 @@ func (c *Config) check(problems *Problems) {
 	k := &checker{Config: c, problems: problems, already: slices.Clone(problems.List)}
 	k.checkRoles()
 	k.checkBus()
-	names := map[string]Position{}
+	sources, names := map[string]Position{}, map[string]Position{}
 	for _, s := range c.Sources {
+		k.checkName(s.Name, s.Pos.Key, sources)
 		k.checkSource(s)
 	}
 	k.checkAllowedNetworks()
@@ -189,10 +190,15 @@ func (k *checker) checkOne(path string, names ...string) {
 	}
 }
 
+// checkName sees that no other entry has the name once variables are put in.
 func (k *checker) checkName(name, path string, names map[string]Position) {
 	at := k.Position(path + ".name")
 	if first, taken := names[name]; taken && name != "" {
-		k.add(at.Key, "the name is taken by the entry at %v; endpoints and subscribers share one set of names, rename one of them", first)
+		shared := ""
+		if !strings.HasPrefix(path, "sources[") {
+			shared = "endpoints and subscribers share one set of names, "
+		}
+		k.add(at.Key, "the name is taken by the entry at %v; %srename one of them", first, shared)
 		return
 	}
 	names[name] = at
