@@ -1,6 +1,12 @@
 package deliver
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
 
 // messageKey identifies a message among those of a worker's two sources.
 type messageKey struct {
@@ -13,6 +19,7 @@ type messageKey struct {
 type held struct {
 	mu       sync.Mutex
 	messages map[messageKey]*delivery
+	last     map[bool]jetstream.Msg // the last of each source that was acknowledged, by due
 }
 
 // add reports whether the message was not held already.
@@ -30,6 +37,21 @@ func (h *held) remove(d *delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.messages, d.key)
+}
+
+// settled removes a message that was acknowledged.
+func (h *held) settled(d *delivery) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.messages, d.key)
+	h.last[d.key.due] = d.msg
+}
+
+// lastSettled returns the last message of each source that was acknowledged.
+func (h *held) lastSettled() []jetstream.Msg {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Values(h.last))
 }
 
 func (h *held) each(do func(*delivery)) {

@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jethook/jethook/internal/bus"
@@ -120,18 +121,17 @@ func (s *shift) settled(d *delivery) {
 	if err := d.msg.Ack(); err != nil {
 		s.logger.Warn("event could not be acknowledged; it is delivered again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
 	}
-	s.held.remove(d)
+	s.held.settled(d)
 }
 
-// handBack gives the message back to the server, to be handed out again after
-// the delay, or at once to whoever asks.
+// handBack gives the message back to the server, to be handed out again to
+// whoever asks after the delay. It is at least a second: the server forgets at
+// a restart what was to be handed out again sooner, and then waits for AckWait.
+// It waits for the server's answer, since the server may be about to end.
 func (s *shift) handBack(d *delivery, delay time.Duration) {
-	s.held.remove(d)
-	nak := d.msg.Nak
-	if delay > 0 {
-		nak = func() error { return d.msg.NakWithDelay(delay) }
-	}
-	if err := nak(); err != nil {
+	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
+	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply(), nak, flushTimeout); err != nil {
 		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
 	}
+	s.held.remove(d)
 }

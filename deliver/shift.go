@@ -52,6 +52,10 @@ type delivery struct {
 	first    time.Time // of the first attempt; zero before it
 }
 
+// inProgress is an acknowledgement that changes nothing for a message that is
+// settled, and is answered like any other.
+var inProgress = []byte("+WPI")
+
 // rateBurst is the time whose attempts may be made at once, so that the
 // coarseness of timers does not slow a high rate down.
 const rateBurst = 50 * time.Millisecond
@@ -63,7 +67,7 @@ func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) 
 		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
 		slots:    make(chan struct{}, w.endpoint.Concurrency),
 		next:     make(chan *delivery),
-		held:     held{messages: make(map[messageKey]*delivery)},
+		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]jetstream.Msg)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
 	}
 	if r := w.endpoint.Rate; r > 0 {
@@ -99,12 +103,16 @@ func (s *shift) run(ctx context.Context) error {
 	return err
 }
 
-// flush makes sure that the server has the last acknowledgements.
+// flush makes sure that the server has taken in what was settled: it takes a
+// consumer's acknowledgements one after another, so once it has answered to the
+// last message it has those before.
 func (s *shift) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
-	if err := s.config.Bus.JetStream().Conn().FlushWithContext(ctx); err != nil {
-		s.logger.Warn("the last acknowledgements may be lost; those events are delivered again", "endpoint", s.endpoint, "error", err)
+	for _, last := range s.held.lastSettled() {
+		if _, err := s.config.Bus.JetStream().Conn().RequestWithContext(ctx, last.Reply(), inProgress); err != nil {
+			s.logger.Warn("the last acknowledgements may be lost; those events are delivered again", "endpoint", s.endpoint, "error", err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,17 +44,22 @@ func (a *App) Run(ctx context.Context) error {
 			a.options.Logger.Error("close", "error", err)
 		}
 	}()
-	// Workers outlive ctx until the gateway has stopped; see drain.
-	delivering, stopDelivering := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopDelivering()
+	// Workers go on while the process drains; see drain.
+	delivering, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	delivered := make(chan struct{})
 	group, serving := errgroup.WithContext(ctx)
 	group.Go(a.ops.serve)
 	if a.public != nil {
 		group.Go(a.public.serve)
 	}
-	if a.registry != nil {
-		group.Go(func() error { return a.registry.Run(delivering) })
-	}
+	group.Go(func() error {
+		defer close(delivered)
+		if a.registry == nil {
+			return nil
+		}
+		return a.registry.Run(delivering)
+	})
 	group.Go(func() error {
 		var failure error
 		select {
@@ -62,7 +68,7 @@ func (a *App) Run(ctx context.Context) error {
 		case <-a.bus.Closed():
 			failure = ErrBusClosed
 		}
-		return errors.Join(failure, a.drain(failure == nil && ctx.Err() != nil, stopDelivering))
+		return errors.Join(failure, a.drain(failure == nil && ctx.Err() != nil, func() { stop(); <-delivered }))
 	})
 	a.readiness.set(ready)
 	a.options.Logger.Info("jethook is ready", "version", a.options.Version, "addresses", a.Addresses())
@@ -71,8 +77,10 @@ func (a *App) Run(ctx context.Context) error {
 	return err
 }
 
-// drain is the end of Run in its order. A failure cuts the delay short.
-func (a *App) drain(orderly bool, stopDelivering context.CancelFunc) error {
+// drain is the end of Run in its order. A failure cuts the delay short. The
+// gateway and the workers finish side by side, and the ops listener answers to
+// the last, so that operators can watch.
+func (a *App) drain(orderly bool, endDelivery func()) error {
 	a.readiness.set(draining)
 	listen := a.current().Listen
 	if orderly {
@@ -81,14 +89,15 @@ func (a *App) drain(orderly bool, stopDelivering context.CancelFunc) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), listen.DrainTimeout)
 	defer cancel()
+	var ending sync.WaitGroup
+	ending.Go(endDelivery)
 	var err error
 	if a.public != nil {
 		if err = a.public.server.Shutdown(ctx); err != nil {
 			err = fmt.Errorf("requests did not finish within listen.drain_timeout: %w", err)
 		}
 	}
-	stopDelivering()
-	// The ops listener answers to the last, so that operators can watch.
+	ending.Wait()
 	return errors.Join(err, a.ops.server.Close())
 }
 
