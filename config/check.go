@@ -43,18 +43,9 @@ func (c *Config) check(problems *Problems) {
 // add notes a problem of the key at path, unless decoding found something wrong
 // at, below or around that key, of which this is most likely a consequence.
 func (k *checker) add(path, format string, args ...any) {
-	for _, p := range k.already {
-		if isAround(p.Key, path) || p.Key != "" && isAround(path, p.Key) {
-			return
-		}
+	if !concerned(k.already, path) {
+		k.problems.Add(k.Position(path), format, args...)
 	}
-	k.problems.Add(k.Position(path), format, args...)
-}
-
-// isAround reports whether inner is outer or a key below it.
-func isAround(inner, outer string) bool {
-	rest, ok := strings.CutPrefix(inner, outer)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // given reports whether the key at path has a value in a file.

@@ -6,17 +6,21 @@ import "reflect"
 // sources, endpoints and subscribers merge by name, other lists are replaced,
 // and a key without a value leaves things as they are. With no files, all is
 // default. An error is a *Problems.
-func Load(paths []string) (*Config, error) {
+//
+// further are checks of what this package cannot know, such as whether a preset
+// exists. They are made even of a configuration with problems, so that all are
+// reported at once; what a check says of an entry that has one is left out.
+func Load(paths []string, further ...func(*Config) error) (*Config, error) {
 	var problems Problems
 	var root *node
 	for _, path := range paths {
 		root = overlay(reflect.TypeFor[Config](), root, readFile(path, &problems))
 	}
-	return build(root, paths, &problems)
+	return build(root, paths, &problems, further)
 }
 
 // build makes the configuration from the merged files.
-func build(root *node, paths []string, problems *Problems) (*Config, error) {
+func build(root *node, paths []string, problems *Problems, further []func(*Config) error) (*Config, error) {
 	c := &Config{marks: map[string]mark{}}
 	setDefaults(reflect.ValueOf(c).Elem())
 	if root != nil {
@@ -25,6 +29,9 @@ func build(root *node, paths []string, problems *Problems) (*Config, error) {
 	}
 	c.complete()
 	c.check(problems)
+	for _, check := range further {
+		problems.addFurther(check(c))
+	}
 	if err := problems.Err(paths); err != nil {
 		return nil, err
 	}

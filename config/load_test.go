@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -70,6 +71,26 @@ func TestTheShippedExampleShowsEveryKey(t *testing.T) {
 				t.Errorf("%s is not shown: %s", k.name, k.doc)
 			}
 		}
+	}
+}
+
+func TestFurtherChecksReportBesideLoadsOwn(t *testing.T) {
+	const text = "sources:\n  - {name: a, preset: x, secrets: [a], rate: fast}\n  - {name: b, preset: x, secrets: [b]}\n"
+	check := func(c *Config) error {
+		var problems Problems
+		for _, s := range c.Sources {
+			problems.Add(s.Pos, "does not\nfit") // as a compiler shows where
+		}
+		return problems.Err(nil)
+	}
+	paths := write(t, "bad.yaml", text)
+	c, err := Load(paths, check, func(*Config) error { return errors.New("anything else") })
+	got := strings.ReplaceAll(fmt.Sprint(err), paths[0], "bad.yaml")
+	want := `anything else
+bad.yaml:2:46: sources[a].rate: "fast" is not a rate such as 500/s, 100/m or 10/h, or none
+bad.yaml:3:5: sources[b]: does not fit`
+	if c != nil || got != want {
+		t.Errorf("Load(%q)\n got %v, %s\nwant %s", text, c, got, want)
 	}
 }
 

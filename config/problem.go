@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,9 +38,10 @@ type Problem struct {
 	Message string // what is wrong and what to do
 }
 
-// String is file:line:column: key: message, without the parts that are empty.
+// String is file:line:column: key: message on one line, without the parts that
+// are empty.
 func (p Problem) String() string {
-	parts := []string{p.Position.String(), p.Key, p.Message}
+	parts := []string{p.Position.String(), p.Key, strings.ReplaceAll(p.Message, "\n", " ")}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
 }
 
@@ -57,6 +59,39 @@ func (p *Problems) Add(at Position, format string, args ...any) {
 		return
 	}
 	p.List = append(p.List, Problem{Position: at, Message: fmt.Sprintf(format, args...)})
+}
+
+// addFurther notes what a further check found, but for what is most likely a
+// consequence of a problem at, below or around the same key.
+func (p *Problems) addFurther(err error) {
+	var found *Problems
+	switch {
+	case err == nil:
+		return
+	case !errors.As(err, &found):
+		p.Add(Position{}, "%v", err)
+		return
+	}
+	already := slices.Clone(p.List)
+	for _, problem := range found.List {
+		if !concerned(already, problem.Key) {
+			p.Add(problem.Position, "%s", problem.Message)
+		}
+	}
+	p.More += found.More
+}
+
+// concerned reports whether one of the problems is at, below or around the key.
+func concerned(problems []Problem, key string) bool {
+	return slices.ContainsFunc(problems, func(p Problem) bool {
+		return isAround(p.Key, key) || p.Key != "" && isAround(key, p.Key)
+	})
+}
+
+// isAround reports whether inner is outer or a key below it.
+func isAround(inner, outer string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // Err sorts and bounds the problems and returns them, or nil if there is none.

@@ -34,11 +34,7 @@ func (f *configFiles) paths() []string {
 // load reads the files and checks all that can be checked without running. The
 // error is *config.Problems.
 func (f *configFiles) load() (*config.Config, error) {
-	c, err := config.Load(f.paths())
-	if err != nil {
-		return nil, err
-	}
-	return c, app.Check(c)
+	return config.Load(f.paths(), app.Check)
 }
 
 // source returns the configured source of that name.

@@ -51,7 +51,7 @@ func serve(ctx context.Context, paths []string, stdout, stderr io.Writer) error 
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
 	watcher := config.NewWatcher(paths)
-	c, err := config.Load(paths)
+	c, err := config.Load(paths, app.Check)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (r reloader) run(ctx context.Context, hangups <-chan os.Signal, watcher *co
 
 // reload leaves the running configuration in force when the files are wrong.
 func (r reloader) reload(ctx context.Context, why string) {
-	c, err := config.Load(r.paths)
+	c, err := config.Load(r.paths, app.Check)
 	if err == nil {
 		err = r.bridge.Reload(ctx, c)
 	}
