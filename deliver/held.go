@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // messageKey identifies a message among those of a worker's two sources.
@@ -19,7 +17,7 @@ type messageKey struct {
 type held struct {
 	mu       sync.Mutex
 	messages map[messageKey]*delivery
-	last     map[bool]jetstream.Msg // the last of each source that was acknowledged, by due
+	last     map[bool]string // reply subject of the last of each source that was acknowledged, by due
 }
 
 // add reports whether the message was not held already.
@@ -44,11 +42,12 @@ func (h *held) settled(d *delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.messages, d.key)
-	h.last[d.key.due] = d.msg
+	h.last[d.key.due] = d.msg.Reply()
 }
 
-// lastSettled returns the last message of each source that was acknowledged.
-func (h *held) lastSettled() []jetstream.Msg {
+// lastSettled returns the reply subject of the last message of each source that
+// was acknowledged. The message itself is not kept: it may be large.
+func (h *held) lastSettled() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Collect(maps.Values(h.last))

@@ -67,7 +67,7 @@ func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) 
 		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
 		slots:    make(chan struct{}, w.endpoint.Concurrency),
 		next:     make(chan *delivery),
-		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]jetstream.Msg)},
+		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]string)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
 	}
 	if r := w.endpoint.Rate; r > 0 {
@@ -110,7 +110,7 @@ func (s *shift) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	for _, last := range s.held.lastSettled() {
-		if _, err := s.config.Bus.JetStream().Conn().RequestWithContext(ctx, last.Reply(), inProgress); err != nil {
+		if _, err := s.config.Bus.JetStream().Conn().RequestWithContext(ctx, last, inProgress); err != nil {
 			s.logger.Warn("the last acknowledgements may be lost; those events are delivered again", "endpoint", s.endpoint, "error", err)
 		}
 	}
