@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // barrier makes acknowledged messages durable. The server writes a message to
@@ -22,19 +24,41 @@ type barrier struct {
 	quit    chan struct{}
 	stopped chan struct{}
 
+	// coming counts the publishes under way, which will wait when they are
+	// acknowledged.
+	coming atomic.Int64
+
 	mu     sync.Mutex
 	next   *round
 	failed error
 
-	blocks map[string]*blocks // of the flushing goroutine alone
+	// of the flushing goroutine alone
+	blocks map[string]*blocks
+	took   time.Duration // by the last flush
 }
 
 // round is one flush to come and those who wait for it.
 type round struct {
 	streams []string
+	waiting int
+	wanted  int           // how many shall wait before the flush begins; 0 before that is known
+	full    chan struct{} // closed when they do
 	done    chan struct{}
 	err     error
 }
+
+func newRound() *round {
+	return &round{full: make(chan struct{}), done: make(chan struct{})}
+}
+
+// A flush costs the same for one as for many, most of all processor time. So it
+// is held back for the publishes that are under way already, but not longer
+// than gatherFlushes flushes take, and not longer than maxGather. Whoever
+// publishes alone never waits for this.
+const (
+	gatherFlushes = 3
+	maxGather     = 4 * time.Millisecond
+)
 
 // errClosed is returned to those who wait while the bus is closed.
 var errClosed = errors.New("the bus is closed")
@@ -45,7 +69,7 @@ func newBarrier(storeDir string) (*barrier, error) {
 		wake:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		stopped: make(chan struct{}),
-		next:    &round{done: make(chan struct{})},
+		next:    newRound(),
 		blocks:  make(map[string]*blocks),
 	}
 	if err := b.syncTree(); err != nil {
@@ -68,6 +92,9 @@ func (b *barrier) wait(ctx context.Context, stream string) error {
 	r := b.next
 	if !slices.Contains(r.streams, stream) {
 		r.streams = append(r.streams, stream)
+	}
+	if r.waiting++; r.waiting == r.wanted {
+		close(r.full)
 	}
 	b.mu.Unlock()
 	select {
@@ -99,10 +126,13 @@ func (b *barrier) run() {
 	for {
 		select {
 		case <-b.wake:
+			b.gather()
 			r := b.take()
 			err := b.err() // of a flush during which these came
 			if err == nil {
+				began := time.Now()
 				err = b.flush(r.streams)
+				b.took = time.Since(began)
 			}
 			b.finish(r, err)
 		case <-b.quit:
@@ -113,12 +143,30 @@ func (b *barrier) run() {
 	}
 }
 
+// gather waits for the publishes under way to join the next round.
+func (b *barrier) gather() {
+	coming := int(b.coming.Load())
+	if coming == 0 {
+		return
+	}
+	b.mu.Lock()
+	r := b.next
+	r.wanted = r.waiting + coming
+	b.mu.Unlock()
+	timer := time.NewTimer(min(gatherFlushes*b.took, maxGather))
+	defer timer.Stop()
+	select {
+	case <-r.full:
+	case <-timer.C:
+	}
+}
+
 // take begins a round: who comes now waits for the next.
 func (b *barrier) take() *round {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r := b.next
-	b.next = &round{done: make(chan struct{})}
+	b.next = newRound()
 	return r
 }
 

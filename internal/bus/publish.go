@@ -56,15 +56,18 @@ func (b *Bus) Put(ctx context.Context, stream string, m *nats.Msg) (uint64, erro
 }
 
 func (b *Bus) put(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
+	if b.barrier == nil {
+		return b.store(ctx, m)
+	}
+	b.barrier.coming.Add(1)
 	ack, err := b.store(ctx, m)
+	b.barrier.coming.Add(-1)
 	if err != nil {
 		return nil, err
 	}
-	if b.barrier != nil {
-		// A duplicate waits as well: the first copy may not have been flushed.
-		if err := b.barrier.wait(ctx, stream); err != nil {
-			return nil, fmt.Errorf("flush %s: %w: %w", stream, event.ErrUnavailable, err)
-		}
+	// A duplicate waits as well: the first copy may not have been flushed.
+	if err := b.barrier.wait(ctx, stream); err != nil {
+		return nil, fmt.Errorf("flush %s: %w: %w", stream, event.ErrUnavailable, err)
 	}
 	return ack, nil
 }
