@@ -34,8 +34,8 @@ func TestARunPrintsEveryRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowEndpoint,
-		"b/a", "c/b", "d/c", "d/e", "g/f", "≥ 0.75", "memory when idle", "start to ready", "binary", "static",
+		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint,
+		"b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "≥ 0.75", "memory when idle", "start to ready", "binary", "static",
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout.String())
@@ -45,7 +45,7 @@ func TestARunPrintsEveryRow(t *testing.T) {
 
 func TestTheReportForMachinesIsComplete(t *testing.T) {
 	r := newReport(settings{rounds: 1})
-	paces, rates := map[string][]pace{}, map[string][]float64{rowLoop: {100}, rowEndpoint: {80}}
+	paces, rates := map[string][]pace{}, map[string][]float64{rowLoop: {100}, rowDressed: {90}, rowEndpoint: {80}}
 	for i, row := range []string{rowHTTP, rowStream, rowProcess, rowPower, rowAlways} {
 		paces[row] = []pace{{perSecond: 100 / float64(i+1), p50: 1500, p99: 1}}
 	}
@@ -60,12 +60,12 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 	if err := json.Unmarshal(written.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Speeds) != 7 || len(got.Figures) != 3 || got.Speeds[6].Ratio.Median != 0.8 {
+	if len(got.Speeds) != 8 || len(got.Figures) != 3 || got.Speeds[6].Ratio.Median != 0.8 {
 		t.Errorf("report %s", written.Bytes())
 	}
 	want := "c/b is 0.67, the target is at least 0.9\n" +
 		"d/e is 1.25, the target is at least 4\n" +
-		"g/f is 0.80, the target is at least 0.85\n" +
+		"h/f is 0.80, the target is at least 0.85\n" +
 		"memory when idle is 61 MB, the target is at most 60\n" +
 		"the binary is not static"
 	if got := strings.Join(got.Missed, "\n"); got != want {

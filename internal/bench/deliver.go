@@ -52,6 +52,7 @@ func deliver(ctx context.Context, args []string) error {
 	dir := flags.String("store", "", "directory of the stream")
 	durable := flags.String("durable", "", "name of a new consumer")
 	url := flags.String("url", "", "where events are posted")
+	dressed := flags.Bool("dressed", false, "sign, and send every header that a delivery has")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -79,7 +80,7 @@ func deliver(ctx context.Context, args []string) error {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}, Timeout: answerTimeout}
 	var group sync.WaitGroup
 	for range concurrency {
-		group.Go(func() { cancel(deliverAll(ctx, messages, client, *url)) })
+		group.Go(func() { cancel(deliverAll(ctx, messages, client, *url, *dressed)) })
 	}
 	group.Wait()
 	client.CloseIdleConnections()
@@ -89,7 +90,7 @@ func deliver(ctx context.Context, args []string) error {
 	return nil
 }
 
-func deliverAll(ctx context.Context, messages jetstream.MessagesContext, client *http.Client, url string) error {
+func deliverAll(ctx context.Context, messages jetstream.MessagesContext, client *http.Client, url string, dressed bool) error {
 	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
@@ -100,6 +101,9 @@ func deliverAll(ctx context.Context, messages jetstream.MessagesContext, client 
 			return err
 		}
 		request.Header.Set("Content-Type", "application/json")
+		if dressed {
+			dress(request.Header, msg)
+		}
 		response, err := client.Do(request)
 		if err != nil {
 			return err

@@ -128,6 +128,9 @@ func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
 		{rowLoop, func(name, url string) (*child, error) {
 			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", name, "-url", url)
 		}},
+		{rowDressed, func(name, url string) (*child, error) {
+			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", "dressed-"+name, "-url", url, "-dressed")
+		}},
 		{rowEndpoint, func(name, url string) (*child, error) {
 			return b.startDelivering(ctx, "endpoint", "power", endpoint{name, url})
 		}},

@@ -15,7 +15,8 @@ const (
 	rowPower    = "d  jethook, durability: power"
 	rowAlways   = "e  b with sync_always"
 	rowLoop     = "f  fetch, POST, ack"
-	rowEndpoint = "g  jethook, one endpoint"
+	rowDressed  = "g  f, signed, with every header"
+	rowEndpoint = "h  jethook, one endpoint"
 )
 
 // report is all that was measured.
@@ -91,6 +92,7 @@ func (r *report) addReceiving(paces map[string][]pace) {
 
 func (r *report) addDelivering(rates map[string][]float64) {
 	r.addSpeed(speed{What: rowLoop, PerSecond: median(rates[rowLoop])})
+	r.addSpeed(speed{What: rowDressed, PerSecond: median(rates[rowDressed]), Ratio: newRatio(rates, rowEndpoint, rowDressed, 0)})
 	r.addSpeed(speed{What: rowEndpoint, PerSecond: median(rates[rowEndpoint]), Ratio: newRatio(rates, rowEndpoint, rowLoop, 0.85)})
 }
 

@@ -6,7 +6,12 @@ import (
 	"encoding/base64"
 	"hash"
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // signingKey signs every request, as Standard Webhooks does: HMAC-SHA256 over
@@ -26,6 +31,31 @@ const signaturePrefix = "v1,"
 func secret() string { return "whsec_" + base64.StdEncoding.EncodeToString([]byte(signingKey)) }
 
 func newMAC() hash.Hash { return hmac.New(sha256.New, []byte(signingKey)) }
+
+// dress adds what a delivery of jethook's carries beside its body: the signature
+// and as many headers, of the same length.
+func dress(header http.Header, msg jetstream.Msg) {
+	id, now := msg.Headers().Get(nats.MsgIdHdr), time.Now()
+	timestamp := strconv.FormatInt(now.Unix(), 10)
+	mac := newMAC()
+	mac.Write([]byte(id + "." + timestamp + "."))
+	mac.Write(msg.Data())
+	for name, value := range map[string]string{
+		headerID:          id,
+		headerTimestamp:   timestamp,
+		headerSignature:   signaturePrefix + base64.StdEncoding.EncodeToString(mac.Sum(nil)),
+		"Ce-Specversion":  "1.0",
+		"Ce-Id":           id,
+		"Ce-Source":       "/prod/shop",
+		"Ce-Type":         "order.paid",
+		"Ce-Time":         now.UTC().Format(time.RFC3339Nano),
+		"Traceparent":     "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"Jethook-Attempt": "1",
+		"User-Agent":      "jethook/devel",
+	} {
+		header.Set(name, value)
+	}
+}
 
 // verified reports whether the request carries the signature of body.
 func verified(header http.Header, body []byte) bool {
