@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"reflect"
 
 	"github.com/jethook/jethook/config"
@@ -21,6 +22,9 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 		a.options.Logger.Warn("these settings changed and take effect when jethook is started again", "keys", fixed)
 	}
 	if err := a.apply(ctx, c); err != nil {
+		if a.guard != nil {
+			err = errors.Join(err, a.guard.Allow(a.config.Deliver.AllowNetworks))
+		}
 		return err
 	}
 	a.config = c
@@ -58,12 +62,6 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 		return a.ingest.SetSources(sources)
 	}
 	return nil
-}
-
-func (a *App) current() *config.Config {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.config
 }
 
 // needRestart names the settings that differ and cannot change in a running

@@ -82,7 +82,7 @@ func (a *App) Run(ctx context.Context) error {
 // the last, so that operators can watch.
 func (a *App) drain(orderly bool, endDelivery func()) error {
 	a.readiness.set(draining)
-	listen := a.current().Listen
+	listen := a.listen
 	if orderly {
 		a.options.Logger.Info("draining", "delay", listen.DrainDelay.String(), "timeout", listen.DrainTimeout.String())
 		time.Sleep(listen.DrainDelay)

@@ -99,10 +99,13 @@ func (x *index) read(ctx context.Context, stream string, last uint64) error {
 		if err != nil {
 			return err
 		}
+		if last != 0 && at.Sequence.Stream > last {
+			return nil // stored since the start, and added by whoever stored it
+		}
 		if sum, err := event.ID(message.Headers().Get("Nats-Msg-Id")).Sum(); err == nil {
 			x.put(sum, at.Sequence.Stream, at.Timestamp)
 		}
-		if last != 0 && at.Sequence.Stream >= last {
+		if at.Sequence.Stream == last {
 			return nil
 		}
 	}
