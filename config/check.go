@@ -158,7 +158,7 @@ func (k *checker) checkSourceKeys(s Source, algorithm string) {
 	}
 	path := s.Pos.Key + "." + needs
 	if k.given(path) {
-		k.add(path, "has no entry that is not empty, and requests could not be verified; set one")
+		k.add(path, "is empty in every entry, and requests could not be verified; set one")
 		return
 	}
 	k.add(path, "is missing, and requests could not be verified; give at least one, as a rule from ${env:NAME} or ${file:/path}")

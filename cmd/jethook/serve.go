@@ -121,7 +121,7 @@ func (r reloader) reload(ctx context.Context, why string) {
 		for _, p := range problems.List {
 			r.logger.Error("problem in the configuration", "at", p.Position.String(), "key", p.Key, "problem", p.Message)
 		}
-		err = fmt.Errorf("%d problems", len(problems.List)+problems.More)
+		err = fmt.Errorf("problems: %d", len(problems.List)+problems.More)
 	}
 	r.logger.Error("configuration not reloaded; the one before stays in force", "because", why, "error", err)
 }

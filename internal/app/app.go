@@ -38,7 +38,7 @@ const openTimeout = time.Minute
 // App is one jethook process: the roles of its configuration on one bus.
 type App struct {
 	options   Options
-	listen    config.Listen // as it was at the start
+	started   *config.Config // what the process was started with
 	telemetry *telemetry
 	bus       *bus.Bus
 	ops       *listener
@@ -65,7 +65,7 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	a = &App{options: options, listen: c.Listen, config: c}
+	a = &App{options: options, started: c, config: c}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())

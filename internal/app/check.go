@@ -4,6 +4,7 @@ import (
 	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/ingest"
+	"github.com/jethook/jethook/internal/provider"
 )
 
 // Check finds what the configuration cannot see by itself: whether presets
@@ -12,7 +13,9 @@ import (
 func Check(c *config.Config) error {
 	var problems config.Problems
 	for _, s := range c.Sources {
-		if _, err := ingestSource(s); err != nil {
+		if _, err := provider.Lookup(s.Preset); s.Preset != "" && err != nil {
+			problems.Add(c.Position(s.Pos.Key+".preset"), "%v", err)
+		} else if _, err := ingestSource(s); err != nil {
 			problems.Add(s.Pos, "%v", err)
 		}
 	}

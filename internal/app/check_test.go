@@ -33,7 +33,7 @@ func TestWhatTheFileCannotSeeIsCheckedAtItsPlace(t *testing.T) {
 sources:
   - name: shop
     preset: strip
-    secrets: [x]`, ":3:", `did you mean "stripe"`},
+    secrets: [x]`, ":4:", `did you mean "stripe"`},
 		"no secret for an HMAC": {`
 sources:
   - name: hooks

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 
 	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/internal/event"
 )
 
 // Reload puts a new configuration into force while the process runs: sources,
@@ -18,7 +20,7 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if fixed := needRestart(a.config, c); len(fixed) > 0 {
+	if fixed := needRestart(a.started, c); len(fixed) > 0 {
 		a.options.Logger.Warn("these settings changed and take effect when jethook is started again", "keys", fixed)
 	}
 	if err := a.apply(ctx, c); err != nil {
@@ -39,6 +41,7 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	a.warnOfStrangers(c)
 	if a.registry != nil {
 		endpoints, err := fanoutEndpoints(c)
 		if err != nil {
@@ -62,6 +65,28 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 		return a.ingest.SetSources(sources)
 	}
 	return nil
+}
+
+// warnOfStrangers names the patterns whose source this configuration does not
+// have: a source of another process, or a typing error.
+func (a *App) warnOfStrangers(c *config.Config) {
+	known := map[string]bool{event.System: true, "*": true, ">": true}
+	for _, s := range c.Sources {
+		known[s.Name] = true
+	}
+	warn := func(name string, patterns []string) {
+		for _, pattern := range patterns {
+			if source, _, _ := strings.Cut(pattern, "."); !known[source] {
+				a.options.Logger.Warn("events of a source that this configuration does not have are selected", "by", name, "pattern", pattern)
+			}
+		}
+	}
+	for _, e := range c.Endpoints {
+		warn(e.Name, e.Events)
+	}
+	for _, s := range c.Subscribers {
+		warn(s.Name, s.Events)
+	}
 }
 
 // needRestart names the settings that differ and cannot change in a running

@@ -71,7 +71,8 @@ func (a *App) Run(ctx context.Context) error {
 		return errors.Join(failure, a.drain(failure == nil && ctx.Err() != nil, func() { stop(); <-delivered }))
 	})
 	a.readiness.set(ready)
-	a.options.Logger.Info("jethook is ready", "version", a.options.Version, "addresses", a.Addresses())
+	a.options.Logger.Info("jethook is ready", "version", a.options.Version, "addresses", a.Addresses(),
+		"sources", len(a.started.Sources), "endpoints", len(a.started.Endpoints), "subscribers", len(a.started.Subscribers))
 	err := group.Wait()
 	a.options.Logger.Info("jethook has stopped")
 	return err
@@ -82,7 +83,7 @@ func (a *App) Run(ctx context.Context) error {
 // the last, so that operators can watch.
 func (a *App) drain(orderly bool, endDelivery func()) error {
 	a.readiness.set(draining)
-	listen := a.listen
+	listen := a.started.Listen
 	if orderly {
 		a.options.Logger.Info("draining", "delay", listen.DrainDelay.String(), "timeout", listen.DrainTimeout.String())
 		time.Sleep(listen.DrainDelay)
