@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -89,28 +90,45 @@ func TestOneOfThreeServersIsKilledAndNothingAcknowledgedIsLost(t *testing.T) {
 	}
 }
 
-// storedTimes reads how often a stream has each event. It consumes the stream,
-// since a server that is catching up does not answer for single messages.
-func storedTimes(t *testing.T, stream jetstream.Stream) map[string]int {
+// storedTimes returns how often a stream has each event, once it can be read
+// whole: a server that is catching up may not answer.
+func storedTimes(t *testing.T, stream jetstream.Stream) (stored map[string]int) {
 	t.Helper()
-	info, err := stream.Info(t.Context())
+	eventually(t, "the stream can be read whole", func() bool {
+		var err error
+		if stored, err = readIDs(t.Context(), stream); err != nil {
+			t.Logf("the stream cannot be read yet: %v", err)
+		}
+		return err == nil
+	})
+	return stored
+}
+
+// readIDs consumes the stream, since single messages are asked of a server that
+// may not have them yet.
+func readIDs(ctx context.Context, stream jetstream.Stream) (map[string]int, error) {
+	info, err := stream.Info(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	consumer, err := stream.OrderedConsumer(t.Context(), jetstream.OrderedConsumerConfig{HeadersOnly: true})
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{HeadersOnly: true})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	batch, err := consumer.Fetch(int(info.State.Msgs))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	stored := map[string]int{}
+	stored, read := map[string]int{}, uint64(0)
 	for message := range batch.Messages() {
 		stored[message.Headers().Get("ce-id")]++
+		read++
 	}
 	if err := batch.Error(); err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	return stored
+	if read < info.State.Msgs {
+		return nil, fmt.Errorf("%d of %d messages read", read, info.State.Msgs)
+	}
+	return stored, nil
 }
