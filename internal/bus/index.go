@@ -63,6 +63,8 @@ func (x *index) start(ctx context.Context, follow bool) error {
 		x.group.Go(func() {
 			if err := x.read(ctx, StreamName(env), last); err != nil && ctx.Err() == nil {
 				x.logger.Error("index of redeliveries is incomplete; late ones may be stored twice", "env", env, "error", err)
+			} else if err == nil {
+				x.logger.Debug("index of redeliveries is read", "env", env)
 			}
 		})
 	}

@@ -50,10 +50,13 @@ func TestARedeliveryIsADuplicateWhetherOrNotTheProcessWasStartedAgain(t *testing
 	if code := b.stop(syscall.SIGTERM); code != 0 {
 		t.Fatalf("exit code %d, want 0", code)
 	}
+	const known = "index of redeliveries is read" // in the background, a moment after the start
 	b.run()
+	b.waitLog(known)
 	redeliver("after a restart")
 	b.kill()
 	b.run()
+	b.waitLog(known)
 	redeliver("after kill -9")
 
 	next := b.sold(t, "next")
