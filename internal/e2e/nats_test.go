@@ -74,6 +74,22 @@ func (n *natsProcess) signal(signal syscall.Signal) {
 	}
 }
 
+// pause stops the server where it stands and returns when none of its threads
+// runs any more: until then it may still take a message in and answer.
+func (n *natsProcess) pause() {
+	n.t.Helper()
+	n.signal(syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(n.command.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		n.t.Fatalf("the NATS server did not stop: status %#x, error %v", status, err)
+	}
+}
+
+func (n *natsProcess) resume() {
+	n.t.Helper()
+	n.signal(syscall.SIGCONT)
+}
+
 // on is the bus of a bridge that uses this server.
 func (n *natsProcess) on() string {
 	return fmt.Sprintf("nats: {url: %q, stream: {max_bytes: 64MiB}}\n", n.url)

@@ -5,7 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -15,11 +14,11 @@ func TestWhatTheBusDoesNotConfirmIsNotAcknowledged(t *testing.T) {
 	bus := newNATS(t)
 	b := start(t, bus.on(), sources(shop("shop")))
 	before := b.sold(t, "before")
-	bus.signal(syscall.SIGSTOP)
+	bus.pause()
 	got := b.sell("shop", order("during"))
 	got.refused(t, http.StatusServiceUnavailable, "not_stored")
 	retryAfter(t, got)
-	bus.signal(syscall.SIGCONT)
+	bus.resume()
 
 	var during receipt
 	eventually(t, "the bridge stores again", func() bool {
