@@ -33,14 +33,15 @@ type ClientConfig struct {
 	Version string // of jethook, for the user-agent; empty means "dev"
 }
 
-// Client is the HTTP transport that the workers of a process share. It uses no
+// Client is the HTTP client that the workers of a process share. It uses no
 // proxy, since a proxy would connect where the guard cannot see, follows no
 // redirects, and reads a bounded part of each answer. It is safe for concurrent
 // use.
 type Client struct {
-	transport *http.Transport
+	pool      *pool           // for http and bodies of up to maxPlain
+	transport *http.Transport // for everything else
 	userAgent string
-	heads     sync.Pool // of *[headBytes]byte
+	heads     heads
 }
 
 // NewClient makes a client.
@@ -54,6 +55,7 @@ func NewClient(config ClientConfig) (*Client, error) {
 	}
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: config.Guard.Control}
 	client := &Client{
+		heads:     heads{sync.Pool{New: func() any { return new([headBytes]byte) }}},
 		userAgent: "jethook/" + version,
 		transport: &http.Transport{
 			DialContext:            dialer.DialContext,
@@ -66,12 +68,15 @@ func NewClient(config ClientConfig) (*Client, error) {
 			MaxResponseHeaderBytes: maxAnswerHeader,
 		},
 	}
-	client.heads.New = func() any { return new([headBytes]byte) }
+	client.pool = newPool(dialer, &client.heads)
 	return client, nil
 }
 
 // Close closes the connections that are not in use.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.pool.close()
+	c.transport.CloseIdleConnections()
+}
 
 // answer is what came back from one attempt.
 type answer struct {
@@ -81,32 +86,45 @@ type answer struct {
 	err    error  // why there was no answer; never contains the URL
 }
 
-// send makes one attempt. The status decides, so a body that breaks off does
-// not undo it. The transport itself is used, and not an http.Client, for it
-// follows no redirects.
-func (c *Client) send(request *http.Request) answer {
-	response, err := c.transport.RoundTrip(request)
-	if err != nil {
-		if cause := context.Cause(request.Context()); cause != nil {
-			err = cause
-		}
-		return answer{err: err}
+// post makes one attempt. The status decides, so a body that breaks off does
+// not undo it.
+func (c *Client) post(ctx context.Context, to *target, header http.Header, data []byte) answer {
+	var got answer
+	if to.address != "" && len(data) <= maxPlain {
+		got = c.pool.post(ctx, to, header, data)
+	} else {
+		got = c.transfer(to.request(ctx, header, data))
 	}
-	return answer{status: response.StatusCode, header: response.Header, head: c.read(response)}
+	if got.err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			got.err = cause
+		}
+	}
+	return got
 }
 
-// read returns the beginning of the body, reads on within bounds, and closes it.
-func (c *Client) read(response *http.Response) string {
+// transfer uses the transport itself, and not an http.Client, for it follows no
+// redirects.
+func (c *Client) transfer(request *http.Request) answer {
+	response, err := c.transport.RoundTrip(request)
+	if err != nil {
+		return answer{err: err}
+	}
 	defer func() { _ = response.Body.Close() }()
+	got := answer{status: response.StatusCode, header: response.Header, head: c.heads.read(response)}
+	_, _ = io.CopyN(io.Discard, response.Body, maxAnswer-headBytes)
+	return got
+}
+
+// heads reads the beginnings of answers' bodies.
+type heads struct{ buffers sync.Pool } // of *[headBytes]byte
+
+func (h *heads) read(response *http.Response) string {
 	if response.ContentLength == 0 {
 		return ""
 	}
-	buffer := c.heads.Get().(*[headBytes]byte)
-	defer c.heads.Put(buffer)
-	n, err := io.ReadFull(response.Body, buffer[:])
-	head := strings.ToValidUTF8(string(buffer[:n]), "\uFFFD")
-	if err == nil {
-		_, _ = io.CopyN(io.Discard, response.Body, maxAnswer-headBytes)
-	}
-	return head
+	buffer := h.buffers.Get().(*[headBytes]byte)
+	defer h.buffers.Put(buffer)
+	n, _ := io.ReadFull(response.Body, buffer[:]) // shorter, or broken off: what came is kept
+	return strings.ToValidUTF8(string(buffer[:n]), "\uFFFD")
 }

@@ -1,11 +1,8 @@
 package deliver
 
 import (
-	"bytes"
-	"context"
 	"encoding/base64"
 	"fmt"
-	"io"
 	"net/http"
 	"net/textproto"
 	"net/url"
@@ -19,12 +16,10 @@ import (
 	"github.com/jethook/jethook/internal/signature"
 )
 
-const idempotencyKey = "X-Idempotency-Key"
-
 // composer writes the requests of one endpoint. It never changes.
 type composer struct {
-	url       *url.URL
-	text      string // of url, for schemes that sign it
+	target    *target
+	text      string // of its URL, for schemes that sign it
 	userAgent string
 	own       http.Header // the endpoint's, by canonical name
 	signer    *signature.Signer
@@ -51,7 +46,7 @@ func newComposer(e Endpoint, userAgent string) (*composer, error) {
 	if err != nil {
 		return nil, checkURL(e.URL)
 	}
-	c := &composer{url: target, text: e.URL, userAgent: userAgent, own: make(http.Header), signer: signer}
+	c := &composer{target: newTarget(target), text: e.URL, userAgent: userAgent, own: make(http.Header), signer: signer}
 	if user := target.User; user != nil {
 		password, _ := user.Password()
 		basic := base64.StdEncoding.EncodeToString([]byte(user.Username() + ":" + password))
@@ -63,10 +58,10 @@ func newComposer(e Endpoint, userAgent string) (*composer, error) {
 	return c, nil
 }
 
-// compose writes the request of an attempt. The body and its content type are
-// the provider's, untouched. Provider headers come first, so that ours and the
+// compose writes the headers of an attempt. The content type is the provider's,
+// untouched, as the body is. Provider headers come first, so that ours and the
 // endpoint's own win over them.
-func (c *composer) compose(ctx context.Context, e *event.Event, number int, span trace.SpanContext, now time.Time) (*http.Request, error) {
+func (c *composer) compose(e *event.Event, number int, span trace.SpanContext, now time.Time) (http.Header, error) {
 	header := make(http.Header, 16+len(e.Header)+len(c.own))
 	for name, value := range e.Header {
 		if name = textproto.CanonicalMIMEHeaderKey(name); !reserved(name) && !private(name) {
@@ -76,20 +71,14 @@ func (c *composer) compose(ctx context.Context, e *event.Event, number int, span
 	for name, values := range c.own {
 		header[name] = values
 	}
-	// A connection that the endpoint closed while it was idle is no failed
-	// attempt: this key, which is not sent when it is empty, lets the transport
-	// use another one.
-	if _, given := header[idempotencyKey]; !given {
-		header[idempotencyKey] = nil
-	}
 
 	values := make([]string, 0, 16) // one backing array for all values
 	set := func(name, value string) {
 		values = append(values, value)
 		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
-	for name, value := range e.CloudEvent() {
-		set(textproto.CanonicalMIMEHeaderKey(name), value)
+	for _, attribute := range e.CloudEvent() {
+		set(attribute.Name, attribute.Value)
 	}
 	if e.ContentType != "" {
 		set("Content-Type", e.ContentType)
@@ -111,21 +100,7 @@ func (c *composer) compose(ctx context.Context, e *event.Event, number int, span
 	for name, values := range signed {
 		header[name] = values
 	}
-	return c.request(ctx, header, e.Data), nil
-}
-
-func (c *composer) request(ctx context.Context, header http.Header, data []byte) *http.Request {
-	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }
-	request := &http.Request{
-		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: http.NoBody, ContentLength: int64(len(data)),
-	}
-	if len(data) > 0 {
-		request.Body, _ = body()
-		request.GetBody = body
-	}
-	return request.WithContext(ctx)
+	return header, nil
 }
 
 // unsampled ends a traceparent whose sender records nothing.

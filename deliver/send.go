@@ -71,11 +71,11 @@ func (w *Worker) send(ctx context.Context, e *event.Event, a *Attempt) (got answ
 		span = s.SpanContext()
 		defer func() { endSpan(s, got) }()
 	}
-	request, err := w.composer.compose(ctx, e, a.Number, span, a.At)
+	header, err := w.composer.compose(e, a.Number, span, a.At)
 	if err != nil {
 		return answer{err: fmt.Errorf("compose the request: %w", err)}
 	}
-	return w.client.send(request)
+	return w.client.post(ctx, w.composer.target, header, e.Data)
 }
 
 func (w *Worker) startSpan(ctx context.Context, e *event.Event, a *Attempt) (context.Context, trace.Span) {
@@ -90,7 +90,7 @@ func (w *Worker) startSpan(ctx context.Context, e *event.Event, a *Attempt) (con
 		attribute.String(event.AttrEndpoint, a.Endpoint),
 		attribute.Int(event.AttrAttempt, a.Number),
 		attribute.String(event.AttrMethod, http.MethodPost),
-		attribute.String(event.AttrServer, w.composer.url.Hostname()),
+		attribute.String(event.AttrServer, w.composer.target.url.Hostname()),
 	))
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -71,9 +72,17 @@ func serve(ctx context.Context, paths []string, stdout, stderr io.Writer) error 
 	return bridge.Run(ctx)
 }
 
+// garbagePercent is how much garbage there may be beside what is in use, where
+// GOGC does not say. Little is in use, most of all by the bus's buffers, so that
+// with Go's 100 a busy bridge would collect several times a second.
+const garbagePercent = 300
+
 // limitMemory tells the garbage collector what the container may use, so that
 // it works harder before the kernel kills the process.
 func limitMemory(logger *slog.Logger) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
+	}
 	limit, err := memlimit.Set()
 	if err != nil {
 		logger.Debug("memory limit is not known", "error", err)

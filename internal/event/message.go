@@ -50,15 +50,16 @@ func (e *Event) Encode() (subject string, header map[string][]string) {
 	return e.Subject(), header
 }
 
-// CloudEvent returns the ce- attributes of the event, by HTTP header name in
-// lower case (CloudEvents 1.0, HTTP protocol binding, binary mode).
-func (e *Event) CloudEvent() map[string]string {
-	return map[string]string{
-		headerSpecVersion: specVersion,
-		headerID:          string(e.ID),
-		headerSource:      e.source(),
-		headerType:        escapeAttribute(e.Type),
-		headerTime:        e.time(),
+// CloudEvent returns the ce- attributes of the event, each with the name of its
+// HTTP header as net/http writes it (CloudEvents 1.0, HTTP protocol binding,
+// binary mode).
+func (e *Event) CloudEvent() [5]struct{ Name, Value string } {
+	return [...]struct{ Name, Value string }{
+		{"Ce-Specversion", specVersion},
+		{"Ce-Id", string(e.ID)},
+		{"Ce-Source", e.source()},
+		{"Ce-Type", escapeAttribute(e.Type)},
+		{"Ce-Time", e.time()},
 	}
 }
 
