@@ -28,11 +28,11 @@ type Endpoint struct {
 // each further one Multiplier times longer up to MaxInterval, until Attempts
 // were made or MaxElapsed has passed.
 type Retry struct {
-	Attempts    int           `key:"attempts" default:"10" min:"1" max:"1000" doc:"Attempts in all, the first one too."`
+	Attempts    int           `key:"attempts" default:"10" min:"1" max:"100" doc:"Attempts in all, the first one too."`
 	Initial     time.Duration `key:"initial" default:"10s" min:"1ms" doc:"The first wait."`
-	Multiplier  float64       `key:"multiplier" default:"3" min:"1" max:"1000" doc:"How much longer each wait is than the one before."`
+	Multiplier  float64       `key:"multiplier" default:"3" min:"1" max:"100" doc:"How much longer each wait is than the one before."`
 	MaxInterval time.Duration `key:"max_interval" default:"12h" min:"1ms" doc:"The longest wait."`
-	MaxElapsed  time.Duration `key:"max_elapsed" default:"24h" min:"1ms" doc:"After this time there are no more attempts."`
+	MaxElapsed  time.Duration `key:"max_elapsed" default:"24h" min:"1ms" doc:"After this time there are no more attempts, but for one that a Retry-After has asked for."`
 	Jitter      float64       `key:"jitter" default:"0.2" min:"0" max:"1" doc:"Share of each wait that is random, so that events do not fall due together."`
 }
 

@@ -128,13 +128,15 @@ func TestTheDefaultScheduleTakesTenAttemptsWithinADay(t *testing.T) {
 	}
 }
 
-func TestARetryAfterPastTheTimeOfTheEventIsItsEnd(t *testing.T) {
+func TestARetryAfterIsHeededUntilTheTimeOfTheEventIsUsedUp(t *testing.T) {
 	r := Retry{Attempts: 10, Initial: time.Second, Multiplier: 1, MaxInterval: time.Second, MaxElapsed: time.Hour}
 	first := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	if at, reason := r.next(1, first, first, first.Add(time.Hour)); reason != "" || !at.Equal(first.Add(time.Hour)) {
-		t.Errorf("an hour later: %s, %q, want exactly that time", at, reason)
+	now := first.Add(time.Hour)
+	if at, reason := r.next(1, first, now, now.Add(24*time.Hour)); reason != "" || !at.Equal(now.Add(24*time.Hour)) {
+		t.Errorf("a day after the last moment: %s, %q, want exactly that time", at, reason)
 	}
-	if at, reason := r.next(1, first, first, first.Add(time.Hour+time.Second)); reason == "" {
-		t.Errorf("an hour and a second later: %s, want it dead", at)
+	now = now.Add(time.Nanosecond)
+	if at, reason := r.next(2, first, now, now.Add(time.Second)); reason == "" {
+		t.Errorf("after the last moment: %s, want it dead", at)
 	}
 }

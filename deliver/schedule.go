@@ -15,7 +15,7 @@ type Retry struct {
 	Initial     time.Duration // before the second attempt; zero means 10 s
 	Multiplier  float64       // of each interval over the one before; zero means 3
 	MaxInterval time.Duration // bounds the interval before jitter; zero means 12 h
-	MaxElapsed  time.Duration // no attempt begins later than this after the first; zero means 24 h
+	MaxElapsed  time.Duration // no attempt begins later than this after the first, but for one that a Retry-After asks for; zero means 24 h
 	Jitter      float64       // the part of an interval that chance adds or takes away, below 1
 }
 
@@ -95,11 +95,12 @@ func (r Retry) next(n int, first, now, notBefore time.Time) (at time.Time, reaso
 	if n >= r.Attempts {
 		return time.Time{}, fmt.Sprintf("attempts used up: %d of %d", n, r.Attempts)
 	}
-	at = notBefore
-	if at.IsZero() {
-		at = now.Add(r.interval(n))
+	at = now.Add(r.interval(n))
+	used := at.Sub(first)
+	if !notBefore.IsZero() { // what the endpoint asks for may end past the time, but not begin there
+		at, used = notBefore, now.Sub(first)
 	}
-	if at.Sub(first) > r.MaxElapsed {
+	if used > r.MaxElapsed {
 		return time.Time{}, fmt.Sprintf("time used up: the next attempt would begin more than %s after the first", r.MaxElapsed)
 	}
 	return at, ""
