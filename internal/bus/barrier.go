@@ -190,6 +190,7 @@ func (b *barrier) flush(streams []string) error {
 		newest := b.blocks[stream]
 		if newest == nil {
 			newest = newBlocks(filepath.Join(b.streams, stream, "msgs"))
+			newest.queue = stream == Retry
 			b.blocks[stream] = newest
 		}
 		if err := newest.flush(); err != nil {
