@@ -65,7 +65,7 @@ var errClosed = errors.New("the bus is closed")
 
 func newBarrier(storeDir string) (*barrier, error) {
 	b := &barrier{
-		streams: filepath.Join(storeDir, "jetstream", "$G", "streams"),
+		streams: streamsDir(storeDir),
 		wake:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		stopped: make(chan struct{}),
