@@ -52,7 +52,7 @@ type Registry struct {
 
 	applying sync.Mutex   // held by Apply
 	known    map[ref]kind // what this process applied and has not removed; nil before the first Apply
-	unsynced bool         // consumers were changed since the bus was last flushed
+	unsynced bool         // consumers were changed or deleted since the bus was last told to keep them
 
 	mu      sync.Mutex
 	running bool
@@ -107,7 +107,7 @@ func (r *Registry) Apply(ctx context.Context, endpoints []Endpoint, subscribers 
 		r.known = make(map[ref]kind)
 	}
 	r.adopt(p)
-	return errors.Join(r.clearStates(ctx, p), r.removeAbsent(ctx, p))
+	return errors.Join(r.clearStates(ctx, p), r.removeAbsent(ctx, p), r.sync())
 }
 
 // storeSecrets keeps the generated secrets. Where another replica was first,
@@ -144,6 +144,11 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 			r.config.Logger.Info("consumer is as the file says", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
 		}
 	}
+	return r.sync()
+}
+
+// sync has the bus remember what was made, changed and deleted.
+func (r *Registry) sync() error {
 	if !r.unsynced {
 		return nil
 	}

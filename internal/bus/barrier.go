@@ -65,7 +65,7 @@ var errClosed = errors.New("the bus is closed")
 
 func newBarrier(storeDir string) (*barrier, error) {
 	b := &barrier{
-		streams: filepath.Join(storeDir, "jetstream", "$G", "streams"),
+		streams: streamsDir(storeDir),
 		wake:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
 		stopped: make(chan struct{}),
@@ -190,6 +190,7 @@ func (b *barrier) flush(streams []string) error {
 		newest := b.blocks[stream]
 		if newest == nil {
 			newest = newBlocks(filepath.Join(b.streams, stream, "msgs"))
+			newest.queue = stream == Retry
 			b.blocks[stream] = newest
 		}
 		if err := newest.flush(); err != nil {

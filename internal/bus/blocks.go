@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,15 +15,21 @@ import (
 
 // blocks follows the block files of one stream, 1.blk, 2.blk and so on. The
 // server appends to the one with the highest number only, and removes others in
-// any order.
+// any order. In a work queue it also writes one of which little is left anew,
+// and puts that in its place without flushing it.
 type blocks struct {
 	dir     string
 	sync    func(path string) error // flushBlock
 	last    int                     // number of the newest block; 0 before the first flush
-	changed time.Time               // when the directory had changed before last was looked for
+	changed time.Time               // when the directory had changed before last was looked for; zero when it may have since
+	queue   bool                    // the stream is a work queue
+	flushed map[int]fs.FileInfo     // of a work queue: the files that were found then
 }
 
 func newBlocks(dir string) *blocks { return &blocks{dir: dir, sync: flushBlock} }
+
+// coarse is more than the kernel's clock for files is off.
+const coarse = 50 * time.Millisecond
 
 // flush puts on the disk whatever was written before the call. It looks for the
 // newest block first: were it to look after the flush, what the server appended
@@ -61,46 +68,67 @@ func (b *blocks) stale() (bool, error) {
 	return true, err
 }
 
-// scan flushes the blocks from last on, or all where last is gone, and
-// remembers the newest.
+// scan flushes the blocks from last on and those that were replaced, or all
+// where last is gone, and remembers the newest.
 func (b *blocks) scan() error {
 	about, err := os.Stat(b.dir)
 	if err != nil {
 		return err
 	}
-	numbers, err := b.numbers()
+	files, err := b.files()
 	if err != nil {
 		return err
 	}
-	if len(numbers) == 0 {
+	if len(files) == 0 {
 		return fmt.Errorf("no block file in %s", b.dir)
 	}
-	kept := slices.Contains(numbers, b.last)
-	for _, number := range numbers {
-		if kept && number < b.last {
+	_, kept := files[b.last]
+	for number, file := range files {
+		if kept && number < b.last && (!b.queue || sameFile(file, b.flushed[number])) {
 			continue
 		}
 		if err := b.sync(b.path(number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	b.last, b.changed = slices.Max(numbers), about.ModTime()
+	b.last, b.changed, b.flushed = slices.Max(slices.Collect(maps.Keys(files))), about.ModTime(), files
+	if b.queue && time.Since(about.ModTime()) < coarse {
+		b.changed = time.Time{} // a block put in place of another now would not show
+	}
 	return syncPath(b.dir) // the names of new blocks
 }
 
-func (b *blocks) numbers() ([]int, error) {
+// sameFile reports whether a block that nobody appends to is the one it was. A
+// file may get the number of one that is gone.
+func sameFile(now, before fs.FileInfo) bool {
+	return before != nil && os.SameFile(now, before) && now.ModTime().Equal(before.ModTime())
+}
+
+// files returns the blocks by their numbers, with what tells them apart where
+// that is needed.
+func (b *blocks) files() (map[int]fs.FileInfo, error) {
 	entries, err := os.ReadDir(b.dir)
 	if err != nil {
 		return nil, err
 	}
-	var numbers []int
+	files := make(map[int]fs.FileInfo, len(entries))
 	for _, entry := range entries {
 		name, ok := strings.CutSuffix(entry.Name(), ".blk")
-		if number, err := strconv.Atoi(name); ok && err == nil {
-			numbers = append(numbers, number)
+		number, err := strconv.Atoi(name)
+		if !ok || err != nil {
+			continue
+		}
+		files[number] = nil
+		if !b.queue {
+			continue
+		}
+		if files[number], err = entry.Info(); errors.Is(err, fs.ErrNotExist) {
+			delete(files, number) // removed meanwhile
+		} else if err != nil {
+			return nil, err
 		}
 	}
-	return numbers, nil
+	return files, nil
 }
 
 func (b *blocks) path(number int) string {

@@ -50,6 +50,7 @@ type Bus struct {
 	lock    *storeLock     // of the embedded server's directory, or nil
 	server  *server.Server // embedded, or nil
 	barrier *barrier       // for Durability Power, or nil
+	cursors *cursors       // of the embedded server's consumers, or nil
 	index   *index
 	users   *users // of the embedded server, or nil
 
@@ -91,6 +92,14 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 			return b, err
 		}
 	}
+	if b.cursors != nil {
+		if err := b.restoreCursors(ctx); err != nil {
+			return b, err
+		}
+		if err := b.startCursors(background); err != nil {
+			return b, err
+		}
+	}
 	b.index = newIndex(b.consumer, config.Logger)
 	if err := b.index.start(background, config.Embedded == nil); err != nil {
 		return b, err
@@ -113,6 +122,7 @@ func (b *Bus) Close() error {
 	if b.index != nil {
 		b.index.wait()
 	}
+	finishCursors := b.stopCursors()
 	for _, conn := range []*nats.Conn{b.publishing, b.consuming} {
 		if conn != nil {
 			conn.SetClosedHandler(nil)
@@ -126,10 +136,11 @@ func (b *Bus) Close() error {
 	if b.barrier != nil {
 		b.barrier.close()
 	}
-	if err := b.lock.release(); err != nil {
-		return fmt.Errorf("release the store directory: %w", err)
+	err := finishCursors()
+	if releaseErr := b.lock.release(); releaseErr != nil {
+		err = errors.Join(err, fmt.Errorf("release the store directory: %w", releaseErr))
 	}
-	return nil
+	return err
 }
 
 // maxHeaderRoom is what a message's headers may take beside its body.

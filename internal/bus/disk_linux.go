@@ -2,6 +2,7 @@ package bus
 
 import (
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,3 +13,12 @@ func flushFile(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
 
 // lockFile takes the file for this process, or fails at once.
 func lockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }
+
+// bootID returns what names this run of the kernel, or nothing.
+func bootID() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}

@@ -70,10 +70,16 @@ func (b *Bus) writable(ctx context.Context, name string) error {
 	return nil
 }
 
-// Sync flushes the definitions of streams and consumers to the disk, where the
-// configuration promises to survive a power cut. Whoever creates or changes a
-// consumer calls it before relying on the consumer's place.
+// Sync keeps the consumers' definitions and places as they are now, and flushes
+// them to the disk where the configuration promises to survive a power cut.
+// Whoever has created, changed or deleted a consumer calls it before relying on
+// that: a consumer that was deleted and is still kept comes back after a crash.
 func (b *Bus) Sync() error {
+	if b.cursors != nil {
+		if _, err := b.checkpoint(); err != nil {
+			return err
+		}
+	}
 	if b.barrier == nil {
 		return nil
 	}

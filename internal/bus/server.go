@@ -45,6 +45,10 @@ func (b *Bus) startServer() error {
 	if b.lock, err = lockStore(embedded.StoreDir); err != nil {
 		return err
 	}
+	b.cursors = newCursors(embedded, b.config.Logger)
+	if err := b.cursors.distrust(embedded.StoreDir); err != nil {
+		return err
+	}
 	if b.users, err = newUsers(embedded.Users); err != nil {
 		return err
 	}

@@ -1,0 +1,88 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// checkpoint is the content of the file.
+type checkpoint struct {
+	// Boot is the kernel's boot in which this was written. In another one, what
+	// the server had not flushed may be lost.
+	Boot string `json:"boot"`
+	// Clean is set when the server has stopped and its consumers' states are on
+	// the disk as well.
+	Clean   bool                     `json:"clean"`
+	Streams map[string]streamCursors `json:"streams"`
+}
+
+type streamCursors struct {
+	Created   time.Time         `json:"created"`
+	Consumers map[string]cursor `json:"consumers"`
+}
+
+// cursor is enough to make the consumer anew.
+type cursor struct {
+	Created time.Time              `json:"created"`
+	Floor   uint64                 `json:"floor"`
+	Config  *server.ConsumerConfig `json:"config"`
+}
+
+func cursorsOf(streams map[string]server.StreamDetail) map[string]streamCursors {
+	all := make(map[string]streamCursors)
+	for name := range eventStreams() {
+		stream, ok := streams[name]
+		if !ok {
+			continue
+		}
+		consumers := make(map[string]cursor)
+		for _, info := range stream.Consumer {
+			if info.Config.Durable != "" {
+				consumers[info.Name] = cursor{Created: info.Created, Floor: info.AckFloor.Stream, Config: info.Config}
+			}
+		}
+		all[name] = streamCursors{Created: stream.Created, Consumers: consumers}
+	}
+	return all
+}
+
+// write replaces the file at once, so that a crash leaves the old or the new.
+func (c *cursors) write(content checkpoint) error {
+	data, err := json.Marshal(content)
+	if err != nil {
+		return fmt.Errorf("write the checkpoint of cursors: %w", err)
+	}
+	if bytes.Equal(data, c.written) {
+		return nil
+	}
+	if err := c.replace(data); err != nil {
+		return fmt.Errorf("write the checkpoint of cursors: %w", err)
+	}
+	c.written = data
+	return nil
+}
+
+func (c *cursors) replace(data []byte) error {
+	next := c.path + ".next"
+	if err := os.WriteFile(next, data, 0o600); err != nil {
+		return err
+	}
+	if c.flush {
+		if err := syncPath(next); err != nil {
+			return err
+		}
+	}
+	if err := os.Rename(next, c.path); err != nil {
+		return err
+	}
+	if !c.flush {
+		return nil
+	}
+	return syncPath(filepath.Dir(c.path))
+}
