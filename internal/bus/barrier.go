@@ -189,8 +189,7 @@ func (b *barrier) flush(streams []string) error {
 	for _, stream := range streams {
 		newest := b.blocks[stream]
 		if newest == nil {
-			newest = newBlocks(filepath.Join(b.streams, stream, "msgs"))
-			newest.queue = stream == Retry
+			newest = b.newBlocks(stream)
 			b.blocks[stream] = newest
 		}
 		if err := newest.flush(); err != nil {
@@ -198,6 +197,12 @@ func (b *barrier) flush(streams []string) error {
 		}
 	}
 	return nil
+}
+
+func (b *barrier) newBlocks(stream string) *blocks {
+	of := newBlocks(filepath.Join(b.streams, stream, "msgs"))
+	of.queue = stream == Retry
+	return of
 }
 
 // syncTree flushes the definitions of streams and consumers, which the server

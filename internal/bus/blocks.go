@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,11 +89,19 @@ func (b *blocks) scan() error {
 			return err
 		}
 	}
-	b.last, b.changed, b.flushed = slices.Max(slices.Collect(maps.Keys(files))), about.ModTime(), files
+	b.last, b.changed, b.flushed = newest(files), about.ModTime(), files
 	if b.queue && time.Since(about.ModTime()) < coarse {
 		b.changed = time.Time{} // a block put in place of another now would not show
 	}
 	return syncPath(b.dir) // the names of new blocks
+}
+
+// newest returns the highest number, or 0 where there is none.
+func newest(files map[int]fs.FileInfo) (number int) {
+	for n := range files {
+		number = max(number, n)
+	}
+	return number
 }
 
 // sameFile reports whether a block that nobody appends to is the one it was. A

@@ -78,16 +78,18 @@ func (c *cursors) intact() bool {
 // before that stream stores another event under the same sequence.
 func (b *Bus) startCursors(ctx context.Context) error {
 	b.cursors.ready, b.cursors.saved = true, checkpoint{}
-	if _, err := b.checkpoint(); err != nil {
+	if err := b.checkpoint(); err != nil {
 		return err
 	}
 	b.cursors.done.Go(func() { b.keepCursors(ctx) })
+	if b.barrier != nil {
+		b.cursors.done.Go(func() { b.barrier.keepRetries(ctx) })
+	}
 	return nil
 }
 
 func (b *Bus) keepCursors(ctx context.Context) {
 	var failing bool
-	var flushed server.StreamState // of the retries
 	for pause := cursorsPause; ; {
 		select {
 		case <-time.After(pause):
@@ -95,40 +97,24 @@ func (b *Bus) keepCursors(ctx context.Context) {
 			return
 		}
 		began := time.Now()
-		streams, err := b.checkpoint()
+		err := b.checkpoint()
 		if err != nil && !failing {
 			b.config.Logger.Error("cursors could not be kept; after a power cut more is repeated", "error", err)
 		}
 		failing = err != nil
-		if retries, ok := streams[Retry]; ok {
-			b.flushRetries(ctx, flushed, retries.State)
-			flushed = retries.State
-		}
 		pause = max(cursorsPause, cursorsShare*time.Since(began))
 	}
 }
 
-// checkpoint writes where the consumers stand, unless the file says so already,
-// and returns what it saw.
-func (b *Bus) checkpoint() (map[string]server.StreamDetail, error) {
+// checkpoint writes where the consumers stand, unless the file says so already.
+func (b *Bus) checkpoint() error {
 	b.cursors.mu.Lock()
 	defer b.cursors.mu.Unlock()
 	streams, err := b.serverStreams()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return streams, b.cursors.write(checkpoint{Boot: b.cursors.boot, Streams: cursorsOf(streams)})
-}
-
-// flushRetries flushes the stream of retries when it has changed. When a retry
-// falls due the server stores it as due, then removes the message that waited,
-// and with it perhaps a file, and flushes neither: a removal that reached the
-// disk alone would lose the retry. This keeps the time in which it can short.
-func (b *Bus) flushRetries(ctx context.Context, flushed, now server.StreamState) {
-	if b.barrier == nil || now.LastSeq == flushed.LastSeq && now.Msgs == flushed.Msgs {
-		return
-	}
-	_ = b.barrier.wait(ctx, Retry) // what fails here fails every later Put, and the health
+	return b.cursors.write(checkpoint{Boot: b.cursors.boot, Streams: cursorsOf(streams)})
 }
 
 // serverStreams asks the server itself, which for a thousand consumers takes a

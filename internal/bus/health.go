@@ -76,7 +76,7 @@ func (b *Bus) writable(ctx context.Context, name string) error {
 // that: a consumer that was deleted and is still kept comes back after a crash.
 func (b *Bus) Sync() error {
 	if b.cursors != nil {
-		if _, err := b.checkpoint(); err != nil {
+		if err := b.checkpoint(); err != nil {
 			return err
 		}
 	}

@@ -1,13 +1,15 @@
 package bus
 
 import (
+	"context"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -81,21 +83,36 @@ func TestRetriesAreFlushedWhenTheyHaveChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(barrier.close)
-	blocks := newBlocks(t.TempDir())
-	if err := os.WriteFile(blocks.path(1), nil, 0o600); err != nil {
+	blocks := barrier.newBlocks(Retry)
+	if err := os.MkdirAll(blocks.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	flushes := 0
-	blocks.sync = func(string) error { flushes++; return nil }
+	flushed := make(chan string, 16)
+	blocks.sync = func(path string) error { flushed <- filepath.Base(path); return nil }
 	barrier.blocks[Retry] = blocks
-	b := &Bus{barrier: barrier}
-	var before server.StreamState
-	for _, now := range []server.StreamState{{LastSeq: 1, Msgs: 1}, {LastSeq: 1, Msgs: 1}, {LastSeq: 1}, {LastSeq: 1}} {
-		b.flushRetries(t.Context(), before, now)
-		before = now
-	}
-	if flushes != 2 {
-		t.Errorf("%d flushes of two changes", flushes)
+	ctx, stop := context.WithCancel(t.Context())
+	var keeping sync.WaitGroup
+	keeping.Go(func() { barrier.keepRetries(ctx) })
+	defer keeping.Wait()
+	defer stop()
+	for _, change := range []struct {
+		block int
+		text  string
+	}{{1, "stored"}, {1, "stored and removed"}, {2, "stored"}} {
+		if err := os.WriteFile(blocks.path(change.block), []byte(change.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for want := fmt.Sprintf("%d.blk", change.block); ; {
+			select {
+			case got := <-flushed:
+				if got != want {
+					continue // the block before, once more
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatalf("%s is not flushed after a change", want)
+			}
+			break
+		}
 	}
 }
 
