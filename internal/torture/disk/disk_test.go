@@ -6,11 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func mount(t *testing.T, capacity int64) (*Disk, string) {
 	t.Helper()
