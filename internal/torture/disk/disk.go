@@ -37,6 +37,9 @@ func Mount(dir string, capacity int64) (*Disk, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("mount a file system: %w", err)
+	}
 	space := &space{capacity: capacity}
 	d := &Disk{dir: dir, space: space, tree: newTree(space)}
 	if err := d.mount(); err != nil {
