@@ -65,7 +65,8 @@ func (d *Disk) Cut(loss Loss, rng *rand.Rand) error {
 }
 
 // SetFlushDelay sets how long every flush takes. Flushes overlap. What is
-// written while a flush is under way is not flushed by it.
+// written while a flush is under way is not flushed by it. Only names of a
+// directory that is being flushed have to wait, for the kernel locks it.
 func (d *Disk) SetFlushDelay(delay time.Duration) { d.flushDelay.Store(int64(delay)) }
 
 // SetFlushError has every flush fail, with EIO unless err is another

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -236,6 +237,43 @@ func TestAFileIsOneWhoeverOpensIt(t *testing.T) {
 	if n, err := second.ReadAt(bytes, 0); err != nil || string(bytes[:n]) != "x12345" {
 		t.Errorf("read %q, %v of a file that is removed but open", bytes[:n], err)
 	}
+}
+
+func TestWhoAppendsAtOneTimeWritesOverNobody(t *testing.T) {
+	_, dir := mount(t, 1<<20)
+	path := filepath.Join(dir, "a")
+	const writers, writes = 4, 500
+	var group sync.WaitGroup
+	for range writers {
+		file := open(t, path, os.O_CREATE|os.O_APPEND|os.O_WRONLY)
+		_, err := file.WriteString("x") // so that the next is opened by another id
+		must(t, err)
+		group.Go(func() {
+			for range writes {
+				if _, err := file.WriteString("x"); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if got, want := contents(t, dir)["a"], strings.Repeat("x", writers*(writes+1)); got != want {
+		t.Errorf("%d of %d bytes are there", len(got), len(want))
+	}
+}
+
+func TestWhatTheKernelForgetsIsForgotten(t *testing.T) {
+	d, dir := mount(t, 1<<20)
+	path := filepath.Join(dir, "a")
+	for range 100 {
+		put(t, path, "x")
+		must(t, os.Remove(path))
+	}
+	eventually(t, "the kernel has forgotten the files", func() bool {
+		d.tree.mu.Lock()
+		defer d.tree.mu.Unlock()
+		return len(d.tree.known) < 10
+	})
 }
 
 func TestALockKeepsOthersOut(t *testing.T) {

@@ -61,6 +61,9 @@ func TestAFullDiskRefusesAndRecovers(t *testing.T) {
 	must(t, file.Close())
 	eventually(t, "the room of the removed file is free", func() bool { return d.Used() == 0 })
 	put(t, path, strings.Repeat("x", blockSize))
+	put(t, path+".tmp", "")
+	must(t, os.Rename(path+".tmp", path))
+	eventually(t, "the room of the replaced file is free", func() bool { return d.Used() == 0 })
 }
 
 func TestAFlushThatFailsFlushesNothingNorDoesTheNext(t *testing.T) {
@@ -90,6 +93,24 @@ func TestAFlushThatFailsFlushesNothingNorDoesTheNext(t *testing.T) {
 	}
 	cut(t, d, LoseAll)
 	if got, want := contents(t, dir), (map[string]string{"a": "old\x00\x00\x00newer"}); !maps.Equal(got, want) {
+		t.Errorf("left %q, want %q", got, want)
+	}
+}
+
+func TestWhatAFailedFlushLeftOutCountsForTheSizeAlone(t *testing.T) {
+	d, dir := mount(t, 1<<20)
+	path := filepath.Join(dir, "a")
+	put(t, path, "old")
+	flushTree(t, dir)
+	put(t, path, "new")
+	d.SetFlushError(syscall.EIO)
+	if err := syncPath(path); !errors.Is(err, syscall.EIO) {
+		t.Errorf("flushed with %v, want EIO", err)
+	}
+	d.SetFlushError(nil)
+	flush(t, path)
+	cut(t, d, LoseContents)
+	if got, want := contents(t, dir)["a"], "old\x00\x00\x00"; got != want {
 		t.Errorf("left %q, want %q", got, want)
 	}
 }

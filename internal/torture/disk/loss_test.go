@@ -138,6 +138,19 @@ func TestAPowerCutLeavesWhatWasFlushed(t *testing.T) {
 				LoseRenamed:  {"d/": "", "d/f": "old"},
 			},
 		},
+		"a new file renamed to a directory that was flushed, and then the one it came from": {
+			before: func(t *testing.T, in func(string) string) { must(t, os.Mkdir(in("d"), 0o700)) },
+			then: func(t *testing.T, in func(string) string) {
+				put(t, in("f"), "")
+				must(t, os.Rename(in("f"), in("d/f")))
+				flush(t, in("d"), in(""))
+			},
+			want: map[Loss]files{
+				LoseAll:      {"d/": "", "d/f": ""},
+				LoseContents: {"d/": "", "d/f": ""},
+				LoseRenamed:  {"d/": "", "d/f": ""},
+			},
+		},
 		"a write to a file opened with O_SYNC": {
 			before: func(t *testing.T, in func(string) string) { put(t, in("f"), "old") },
 			then: func(t *testing.T, in func(string) string) {

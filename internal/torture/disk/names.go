@@ -150,7 +150,7 @@ func (f *fileSystem) Unlink(_ <-chan struct{}, in *fuse.InHeader, name string) f
 	return fuse.OK
 }
 
-func (f *fileSystem) Rmdir(cancel <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
+func (f *fileSystem) Rmdir(_ <-chan struct{}, in *fuse.InHeader, name string) fuse.Status {
 	f.tree.mu.Lock()
 	defer f.tree.mu.Unlock()
 	n := f.tree.child(f.tree.known[in.NodeId].node, name)
@@ -229,18 +229,16 @@ func (f *fileSystem) ReleaseDir(in *fuse.ReleaseIn) {
 	delete(f.tree.lists, in.Fh)
 }
 
-// FsyncDir flushes the names that a directory had before.
+// FsyncDir flushes the names of a directory, which the kernel lets nobody
+// change meanwhile.
 func (f *fileSystem) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	f.tree.mu.Lock()
-	before := f.tree.next
-	f.tree.mu.Unlock()
 	status := f.flush()
 	if status != fuse.OK {
 		return status
 	}
 	f.tree.mu.Lock()
 	defer f.tree.mu.Unlock()
-	f.tree.flush(f.tree.known[in.NodeId].node, before)
+	f.tree.flush(f.tree.known[in.NodeId].node)
 	return fuse.OK
 }
 

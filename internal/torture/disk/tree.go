@@ -93,10 +93,9 @@ func (n *node) move(v view, to place) (replaced *node) {
 
 // change is one change of a name: a new one, another one, or its end.
 type change struct {
-	number int
-	node   *node
-	from   *node // the directory; nil of a new node
-	to     place
+	node *node
+	from *node // the directory; nil of a new node
+	to   place
 }
 
 // tree is the files and directories, and how the kernel knows them.
@@ -106,7 +105,6 @@ type tree struct {
 	mu      sync.Mutex
 	root    *node
 	log     []change // what was not flushed, oldest first
-	next    int      // the number of the next change
 	known   map[uint64]*known
 	lists   map[uint64][]fuse.DirEntry // of the open directories
 	lastIno uint64
@@ -146,14 +144,14 @@ func (t *tree) add(to place, mode, uid, gid uint32) *node {
 
 // move gives a node another name, or none.
 func (t *tree) move(n *node, to place) {
-	c := change{number: t.next, node: n, from: n.at[live].dir, to: to}
+	c := change{node: n, from: n.at[live].dir, to: to}
 	replaced := n.move(live, to)
 	for _, dir := range []*node{c.from, to.dir} {
 		if dir != nil {
 			dir.touch()
 		}
 	}
-	t.log, t.next = append(t.log, c), t.next+1
+	t.log = append(t.log, c)
 	if len(t.log) > maxUnflushedNames {
 		for _, c := range t.log {
 			c.node.move(flushed, c.to)
@@ -174,11 +172,11 @@ func (t *tree) free(n *node) {
 	}
 }
 
-// flush makes the names of a directory sure, those that changed before a
-// number. A rename from or to another directory takes that one's along.
-func (t *tree) flush(dir *node, before int) {
+// flush makes the names of a directory sure. A rename from or to another
+// directory takes that one's along.
+func (t *tree) flush(dir *node) {
 	dirs := map[*node]bool{dir: true}
-	belongs := func(c change) bool { return c.number < before && (dirs[c.from] || dirs[c.to.dir]) }
+	belongs := func(c change) bool { return dirs[c.from] || dirs[c.to.dir] }
 	for grown := 0; grown != len(dirs); {
 		grown = len(dirs)
 		for _, c := range t.log {
