@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -40,7 +41,7 @@ const (
 type Stream struct {
 	Replicas     int           // 1, or 3 or 5 on a cluster
 	MaxAge       time.Duration // events older than this are removed, delivered or not
-	MaxBytes     int64         // of each environment's stream; a full one refuses, it drops nothing
+	MaxBytes     int64         // of each environment's stream; a full one refuses, it drops nothing undelivered
 	DedupeWindow time.Duration // in which the server itself refuses a copy
 }
 
@@ -51,6 +52,7 @@ type Bus struct {
 	server  *server.Server // embedded, or nil
 	barrier *barrier       // for Durability Power, or nil
 	index   *index
+	trimmer *trimmer
 	users   *users // of the embedded server, or nil
 
 	// Two connections, so that a slow consumer cannot hold up a publish.
@@ -58,7 +60,8 @@ type Bus struct {
 	publisher, consumer   jetstream.JetStream
 
 	stop   context.CancelFunc
-	closed chan struct{} // closed when a connection has ended for good
+	tasks  sync.WaitGroup // that end with stop
+	closed chan struct{}  // closed when a connection has ended for good
 }
 
 // Open starts the embedded server or connects to the external one, creates or
@@ -95,6 +98,8 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 	if err := b.index.start(background, config.Embedded == nil); err != nil {
 		return b, err
 	}
+	b.trimmer = newTrimmer(b.consumer, config.Logger)
+	b.tasks.Go(func() { b.trimmer.run(background) })
 	return b, nil
 }
 
@@ -110,6 +115,7 @@ func (b *Bus) Closed() <-chan struct{} { return b.closed }
 // stays stored. A Bus must not be used afterwards.
 func (b *Bus) Close() error {
 	b.stop()
+	b.tasks.Wait()
 	if b.index != nil {
 		b.index.wait()
 	}

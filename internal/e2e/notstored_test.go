@@ -35,10 +35,11 @@ func TestWhatTheBusDoesNotConfirmIsNotAcknowledged(t *testing.T) {
 	}
 }
 
-func TestAFullStreamRefusesAndDropsNothing(t *testing.T) {
+func TestAFullStreamRefusesAndDropsNothingUndelivered(t *testing.T) {
 	t.Parallel()
 	bus := newNATS(t)
-	b := start(t, "nats: {url: \""+bus.url+"\", stream: {max_bytes: 1MiB}}\n", sources(shop("shop")))
+	b := start(t, "nats: {url: \""+bus.url+"\", stream: {max_bytes: 1MiB}}\n", sources(shop("shop")),
+		endpoints(endpoint("asleep", newReceiver(t, nil), "enabled: false")))
 	body := func(i int) []byte { return order(strconv.Itoa(i) + strings.Repeat("x", 100<<10)) }
 	var ids []string
 	var last answer
