@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Config says which bus to open and what its streams promise.
@@ -24,6 +25,8 @@ type Config struct {
 	Stream Stream
 	// Logger is required. It carries the embedded server's own log too.
 	Logger *slog.Logger
+	// Meter gets the gauges of the storage; nil makes none.
+	Meter metric.Meter
 }
 
 // Durability says what an acknowledged publish survives.
@@ -52,7 +55,8 @@ type Bus struct {
 	server  *server.Server // embedded, or nil
 	barrier *barrier       // for Durability Power, or nil
 	index   *index
-	trimmer *trimmer
+	storage *storage
+	space   *space // of the embedded server's volume, or nil
 	users   *users // of the embedded server, or nil
 
 	// Two connections, so that a slow consumer cannot hold up a publish.
@@ -82,6 +86,7 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 		if err := b.startServer(); err != nil {
 			return b, err
 		}
+		b.space = newSpace(config.Embedded.StoreDir, config.Logger)
 	}
 	if err := b.connect(ctx); err != nil {
 		return b, err
@@ -98,9 +103,7 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 	if err := b.index.start(background, config.Embedded == nil); err != nil {
 		return b, err
 	}
-	b.trimmer = newTrimmer(b.consumer, config.Logger)
-	b.tasks.Go(func() { b.trimmer.run(background) })
-	return b, nil
+	return b, b.watch(background)
 }
 
 // JetStream returns the interface for consuming and for the management of

@@ -28,12 +28,15 @@ const (
 // Publish stores an event and returns when it is as durable as the
 // configuration promises. An event stored before, up to three days ago as far
 // as the index knows, is not published again. The error wraps event.ErrFull
-// where the stream has no room, else event.ErrUnavailable; after the latter the
+// where the stream or its volume has no room, else event.ErrUnavailable; after the latter the
 // event may be stored all the same.
 func (b *Bus) Publish(ctx context.Context, e *event.Event) (event.Receipt, error) {
 	stream := StreamName(e.Env)
 	if sequence, ok := b.index.find(ctx, e.Env, e.ID); ok {
 		return event.Receipt{ID: e.ID, Sequence: sequence, Duplicate: true}, nil
+	}
+	if err := b.space.err(); err != nil {
+		return event.Receipt{}, fmt.Errorf("publish: %w: %w", event.ErrFull, err)
 	}
 	subject, header := e.Encode()
 	ack, err := b.put(ctx, stream, &nats.Msg{Subject: subject, Header: header, Data: e.Data})
