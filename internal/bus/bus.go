@@ -63,6 +63,9 @@ type Bus struct {
 	publishing, consuming *nats.Conn
 	publisher, consumer   jetstream.JetStream
 
+	mu     sync.Mutex
+	denied []string // what the server has refused for lack of permission
+
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup // that end with stop
 	closed chan struct{}  // closed when a connection has ended for good
@@ -91,8 +94,18 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 	if err := b.connect(ctx); err != nil {
 		return b, err
 	}
+	if config.Embedded == nil {
+		if err := b.checkServer(); err != nil {
+			return b, err
+		}
+	}
 	if err := b.ensureLayout(ctx); err != nil {
 		return b, err
+	}
+	if config.Embedded == nil {
+		if err := b.checkAccount(ctx); err != nil {
+			return b, err
+		}
 	}
 	if config.Embedded != nil && config.Embedded.Durability == Power {
 		if b.barrier, err = newBarrier(config.Embedded.StoreDir); err != nil {
