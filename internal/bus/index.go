@@ -19,7 +19,7 @@ const (
 	// again for three days at most as a rule; Stripe does.
 	redeliveryWindow = 3 * day
 	day              = 24 * time.Hour
-	// maxIndexed bounds the index to 320 MiB, for an id takes 18 to 40 bytes as
+	// maxIndexed bounds the index to 320 MiB, for an id takes 20 to 40 bytes as
 	// its map grows; past it the oldest day is forgotten first.
 	maxIndexed = 8 << 20
 	// verifyTimeout bounds the look at the message that an id was found at.

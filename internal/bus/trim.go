@@ -81,7 +81,8 @@ func (t *trimmer) check(ctx context.Context, env event.Env) error {
 	defer cancel()
 	stream, err := t.leader(ctx, StreamName(env))
 	if err != nil {
-		return err
+		t.logger.Debug("fullness of a stream could not be read", "stream", StreamName(env), "error", err)
+		return nil // readiness tells
 	}
 	info := stream.CachedInfo()
 	full := percent(info)
@@ -140,11 +141,18 @@ func (t *trimmer) needed(ctx context.Context, env event.Env, stream jetstream.St
 	if err := t.consumers(ctx, stream, &first); err != nil || first.sequence <= begin {
 		return first, 0, err
 	}
-	retries := func(m *jetstream.RawStreamMsg) {
+	enough := func() error {
+		if first.sequence <= begin {
+			return errEnough
+		}
+		return nil
+	}
+	retries := func(m *jetstream.RawStreamMsg) error {
 		if p, ok := pointedBy(m.Subject, m.Header, nil); ok && p.env == env && p.sequence >= begin {
 			first.lower(need{p.sequence, "retries of endpoint " + p.endpoint,
 				"they end by themselves with the endpoint's retry; removing the endpoint ends them at once", Retry, m.Sequence})
 		}
+		return enough()
 	}
 	next, err := t.read(ctx, Retry, 0, retries)
 	if err != nil || first.sequence <= begin {
@@ -152,7 +160,7 @@ func (t *trimmer) needed(ctx context.Context, env event.Env, stream jetstream.St
 	}
 	var dead []uint64
 	stay := percent(info) < dropDead
-	if _, err := t.read(ctx, Dead, 0, func(m *jetstream.RawStreamMsg) {
+	if _, err := t.read(ctx, Dead, 0, func(m *jetstream.RawStreamMsg) error {
 		switch p, ok := pointedBy(m.Subject, m.Header, m.Data); {
 		case !ok || p.env != env || p.sequence < begin || p.sequence >= first.sequence:
 		case stay:
@@ -161,7 +169,8 @@ func (t *trimmer) needed(ctx context.Context, env event.Env, stream jetstream.St
 		default:
 			dead = append(dead, p.sequence)
 		}
-	}); err != nil {
+		return enough()
+	}); err != nil || first.sequence <= begin {
 		return first, 0, err
 	}
 	if _, err := t.read(ctx, Retry, next, retries); err != nil {

@@ -3,7 +3,9 @@ package bus
 import (
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,16 +15,14 @@ import (
 	"github.com/jethook/jethook/internal/event"
 )
 
-// small is a bus whose event streams hold 1 MiB, about 60 events of roomy. Its
-// own trimmer looks too seldom to take part.
+// small is a bus whose event streams hold 1 MiB, about 60 events of roomy, with a
+// trimmer for the test to run. Its own looks too seldom to take part.
 func small(t *testing.T) (*Bus, *trimmer, *logBuffer) {
 	t.Helper()
-	log := new(logBuffer)
 	config := embedded(t.TempDir(), Process)
 	config.Stream.MaxBytes = 1 << 20
-	config.Logger = slog.New(slog.NewTextHandler(log, nil))
-	b := open(t, config)
-	return b, newTrimmer(b.JetStream(), config.Logger), log
+	b, log := open(t, config), new(logBuffer)
+	return b, newTrimmer(b.JetStream(), slog.New(slog.NewTextHandler(log, nil))), log
 }
 
 func roomy(n int) *event.Event {
@@ -221,6 +221,52 @@ func TestAPointerInRetryKeepsItsEvent(t *testing.T) {
 				t.Errorf("the stream begins at %d after the pointer is gone, want 11, which another names", got)
 			}
 		})
+	}
+}
+
+// A worker postpones the first event, the only one in the way, while the trimmer
+// looks: wherever it finds it, it must not be removed.
+func TestAnEventOnItsWayIsNeverRemoved(t *testing.T) {
+	b, trimmer, _ := small(t)
+	live := durable(t, b, "billing", "events.prod.>")
+	due, err := b.JetStream().CreateConsumer(t.Context(), Retry, jetstream.ConsumerConfig{
+		Durable: "prod_billing", AckPolicy: jetstream.AckExplicitPolicy, FilterSubject: RetryDue + ".prod.billing",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func(from jetstream.Consumer) jetstream.Msg {
+		t.Helper()
+		m, err := from.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	n := 0
+	for range 100 {
+		n = fill(t, b, n, 85)
+		m := next(live)
+		at, err := m.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var trimming sync.WaitGroup
+		trimming.Go(func() {
+			if err := trimmer.check(t.Context(), event.Prod); err != nil {
+				t.Error(err)
+			}
+		})
+		<-time.After(rand.N(2 * time.Millisecond))
+		retry(t, b, event.Prod, at.Sequence.Stream, true)
+		if err := m.DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		trimming.Wait()
+		stored(t, b, event.Prod, at.Sequence.Stream)
+		if err := next(due).DoubleAck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
