@@ -17,6 +17,9 @@ import (
 // copy of the same id is being stored.
 const inProcessWait = 100 * time.Millisecond
 
+// headerSize is about what an event takes on the disk beside its body.
+const headerSize = 1 << 10
+
 // codes of the server's answers to a publish
 const (
 	codeInsufficientResources = 10023
@@ -35,9 +38,11 @@ func (b *Bus) Publish(ctx context.Context, e *event.Event) (event.Receipt, error
 	if sequence, ok := b.index.find(ctx, e.Env, e.ID); ok {
 		return event.Receipt{ID: e.ID, Sequence: sequence, Duplicate: true}, nil
 	}
-	if err := b.space.err(); err != nil {
+	size := int64(len(e.Data)) + headerSize
+	if err := b.space.take(size); err != nil {
 		return event.Receipt{}, fmt.Errorf("publish: %w: %w", event.ErrFull, err)
 	}
+	defer b.space.done(size)
 	subject, header := e.Encode()
 	ack, err := b.put(ctx, stream, &nats.Msg{Subject: subject, Header: header, Data: e.Data})
 	if err != nil {

@@ -29,9 +29,11 @@ type space struct {
 	volume func(dir string) (volume, error)
 	logger *slog.Logger
 
-	mu    sync.Mutex
-	last  volume
-	short error // why no event is taken; nil while there is room
+	mu     sync.Mutex
+	last   volume
+	spent  int64 // on events since then
+	coming int64 // on events that are not stored yet
+	short  error // why no event is taken; nil while there is room
 }
 
 // volume is the size of a file system and what of it this process may still
@@ -76,13 +78,13 @@ func (s *space) look() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = v
+	s.last, s.spent = v, s.coming
 	enough := v.reserve()
 	if s.short != nil {
 		enough += enough / 8 // so that it does not open and close at each event
 	}
 	switch {
-	case v.free >= enough:
+	case v.free-s.coming >= enough:
 		if s.short != nil {
 			s.logger.Info("there is room for events again", "dir", s.dir, "free", v.free)
 		}
@@ -91,8 +93,8 @@ func (s *space) look() error {
 		s.logger.Error("volume is nearly full; no more events are taken until there is room", "dir", s.dir, "free", v.free, "reserve", v.reserve())
 		fallthrough
 	default:
-		s.short = fmt.Errorf("only %s are free on the volume of %s, where %s must stay: make room there; events are taken again by themselves",
-			mebibytes(v.free), s.dir, mebibytes(v.reserve()))
+		s.short = fmt.Errorf("only %s are free on the volume of %s, where there must be %s: make room there; events are taken again by themselves",
+			mebibytes(v.free-s.coming), s.dir, mebibytes(enough))
 	}
 	return nil
 }
@@ -106,6 +108,38 @@ func (s *space) err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.short
+}
+
+// take returns why an event of so many bytes may not be stored; otherwise done
+// is called with as many when it is. Where what was taken since the last look
+// may have used up the room, it looks: a second is a long time for a fast disk.
+func (s *space) take(bytes int64) error {
+	if s == nil {
+		return nil
+	}
+	s.mu.Lock()
+	near := s.last.total > 0 && s.short == nil && s.last.free-s.spent-bytes < s.last.reserve()
+	s.mu.Unlock()
+	if near {
+		_ = s.look() // run tells of it
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.short != nil {
+		return s.short
+	}
+	s.spent += bytes
+	s.coming += bytes
+	return nil
+}
+
+func (s *space) done(bytes int64) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.coming -= bytes
 }
 
 // left returns the free space, if that is known.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -56,6 +57,40 @@ func TestAVolumeThatIsNearlyFullTakesNoEventsUntilThereIsRoom(t *testing.T) {
 	}
 	if text := log.String(); strings.Count(text, "nearly full") != 1 || strings.Count(text, "room for events again") != 1 {
 		t.Errorf("the log does not tell of both once:\n%s", text)
+	}
+}
+
+func TestAFastIntakeIsStoppedBetweenTwoLooks(t *testing.T) {
+	b := open(t, embedded(t.TempDir(), Process))
+	const size, room = 16 << 10, 1 << 20
+	var free atomic.Int64
+	free.Store(maxReserve + room)
+	b.space.mu.Lock()
+	b.space.volume = func(string) (volume, error) { return volume{total: 100 << 30, free: free.Load()}, nil }
+	b.space.mu.Unlock()
+	if err := b.space.look(); err != nil {
+		t.Fatal(err)
+	}
+	var taken atomic.Int64
+	var group sync.WaitGroup
+	for from := range 8 {
+		group.Go(func() {
+			for n := range 1000 {
+				e := roomy(from*1000 + n)
+				if _, err := b.Publish(t.Context(), e); err != nil {
+					if !errors.Is(err, event.ErrFull) {
+						t.Error(err)
+					}
+					return
+				}
+				free.Add(-size)
+				taken.Add(1)
+			}
+		})
+	}
+	group.Wait()
+	if got := taken.Load(); got < room/size/2 || got > room/size {
+		t.Errorf("%d events of %d bytes were taken into %d", got, size, room)
 	}
 }
 
