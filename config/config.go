@@ -95,7 +95,7 @@ type TLS struct {
 type Stream struct {
 	Replicas     int           `key:"replicas" default:"1" min:"1" max:"5" doc:"Copies on a cluster: 3 as a rule. The embedded server has 1."`
 	MaxAge       time.Duration `key:"max_age" default:"30d" doc:"Events older than this are removed; 0: no limit by age."`
-	MaxBytes     Size          `key:"max_bytes" default:"20GiB" min:"1MiB" doc:"Room for the events of each environment, reserved at start. When it is full, ingest answers 503 and nothing stored is dropped to make room."`
+	MaxBytes     Size          `key:"max_bytes" default:"20GiB" min:"1MiB" doc:"Room for the events of each environment, reserved at start. When it is full, ingest answers 503 and nothing undelivered is dropped to make room."`
 	DedupeWindow time.Duration `key:"dedupe_window" default:"10m" min:"1s" max:"24h" doc:"How long the stream itself refuses a second copy; each id in it costs memory. The index behind it recognises redeliveries for 3 days."`
 }
 

@@ -15,7 +15,7 @@ import (
 // Headers of a pointer.
 const (
 	headerStream       = "jethook-stream"
-	headerSequence     = "jethook-sequence"
+	headerSequence     = bus.HeaderSequence
 	headerEventID      = "jethook-event-id"
 	headerAttempt      = "jethook-attempt"       // attempts made so far
 	headerFirstAttempt = "jethook-first-attempt" // RFC 3339; absent when none was made
@@ -48,7 +48,7 @@ func (p Pointer) At(at time.Time) *nats.Msg {
 	// go through its attempts anew: both are part of the id.
 	header[headerMsgID] = []string{fmt.Sprintf("%s:%s:%d:%d:%d", p.Env, p.Endpoint, p.Sequence, p.Attempts, p.FirstAttempt.UnixNano())}
 	return &nats.Msg{
-		Subject: bus.RetryWait + "." + string(p.Env) + "." + p.Endpoint + "." + strconv.FormatUint(p.Sequence, 10),
+		Subject: bus.WaitSubject(p.Env, p.Endpoint, p.Sequence),
 		Header:  header,
 	}
 }

@@ -77,7 +77,7 @@ func notStoredBecause(err error) *problem {
 		cause:      fmt.Errorf("publish: %w", err),
 	}
 	if errors.Is(err, event.ErrFull) {
-		p.detail = "The event store is full, and drops nothing to make room. Send the same request again later: what was stored already is recognised and not stored twice."
+		p.detail = "The event store is full, and drops nothing undelivered to make room. Send the same request again later: what was stored already is recognised and not stored twice."
 		p.retryAfter = retryFull
 	}
 	return p

@@ -77,7 +77,7 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	}
 	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if a.bus, err = bus.Open(opening, busConfig(c, a.options.Logger)); err != nil {
+	if a.bus, err = bus.Open(opening, busConfig(c, a.options.Logger, a.telemetry.meter("bus"))); err != nil {
 		return a, err
 	}
 	if has(c, config.RoleDeliver) {

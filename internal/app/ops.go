@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,7 +64,7 @@ func (a *App) serveReadiness(w http.ResponseWriter, r *http.Request) {
 			status, verdict = http.StatusServiceUnavailable, "not ready"
 			fmt.Fprintf(&lines, "[-] %s: %v\n", check.Name, check.Err)
 		} else if verbose {
-			fmt.Fprintf(&lines, "[+] %s: ok\n", check.Name)
+			fmt.Fprintf(&lines, "[+] %s: %s\n", check.Name, cmp.Or(check.Note, "ok"))
 		}
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

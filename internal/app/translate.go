@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
@@ -17,10 +19,11 @@ import (
 
 // This file turns the configuration's words into each stage's own.
 
-func busConfig(c *config.Config, logger *slog.Logger) bus.Config {
+func busConfig(c *config.Config, logger *slog.Logger, meter metric.Meter) bus.Config {
 	nats := c.NATS
 	translated := bus.Config{
 		Logger: logger,
+		Meter:  meter,
 		Stream: bus.Stream{
 			Replicas:     nats.Stream.Replicas,
 			MaxAge:       nats.Stream.MaxAge,

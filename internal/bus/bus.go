@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/metric"
 )
 
 // Config says which bus to open and what its streams promise.
@@ -23,6 +25,8 @@ type Config struct {
 	Stream Stream
 	// Logger is required. It carries the embedded server's own log too.
 	Logger *slog.Logger
+	// Meter gets the gauges of the storage; nil makes none.
+	Meter metric.Meter
 }
 
 // Durability says what an acknowledged publish survives.
@@ -40,7 +44,7 @@ const (
 type Stream struct {
 	Replicas     int           // 1, or 3 or 5 on a cluster
 	MaxAge       time.Duration // events older than this are removed, delivered or not
-	MaxBytes     int64         // of each environment's stream; a full one refuses, it drops nothing
+	MaxBytes     int64         // of each environment's stream; a full one refuses, it drops nothing undelivered
 	DedupeWindow time.Duration // in which the server itself refuses a copy
 }
 
@@ -52,14 +56,20 @@ type Bus struct {
 	barrier *barrier       // for Durability Power, or nil
 	cursors *cursors       // of the embedded server's consumers, or nil
 	index   *index
+	storage *storage
+	space   *space // of the embedded server's volume, or nil
 	users   *users // of the embedded server, or nil
 
 	// Two connections, so that a slow consumer cannot hold up a publish.
 	publishing, consuming *nats.Conn
 	publisher, consumer   jetstream.JetStream
 
+	mu     sync.Mutex
+	denied []string // what the server has refused for lack of permission
+
 	stop   context.CancelFunc
-	closed chan struct{} // closed when a connection has ended for good
+	tasks  sync.WaitGroup // that end with stop
+	closed chan struct{}  // closed when a connection has ended for good
 }
 
 // Open starts the embedded server or connects to the external one, creates or
@@ -80,12 +90,23 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 		if err := b.startServer(); err != nil {
 			return b, err
 		}
+		b.space = newSpace(config.Embedded.StoreDir, config.Logger)
 	}
 	if err := b.connect(ctx); err != nil {
 		return b, err
 	}
+	if config.Embedded == nil {
+		if err := b.checkServer(); err != nil {
+			return b, err
+		}
+	}
 	if err := b.ensureLayout(ctx); err != nil {
 		return b, err
+	}
+	if config.Embedded == nil {
+		if err := b.checkAccount(ctx); err != nil {
+			return b, err
+		}
 	}
 	if config.Embedded != nil && config.Embedded.Durability == Power {
 		if b.barrier, err = newBarrier(config.Embedded.StoreDir); err != nil {
@@ -104,7 +125,7 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 	if err := b.index.start(background, config.Embedded == nil); err != nil {
 		return b, err
 	}
-	return b, nil
+	return b, b.watch(background)
 }
 
 // JetStream returns the interface for consuming and for the management of
@@ -119,6 +140,7 @@ func (b *Bus) Closed() <-chan struct{} { return b.closed }
 // stays stored. A Bus must not be used afterwards.
 func (b *Bus) Close() error {
 	b.stop()
+	b.tasks.Wait()
 	if b.index != nil {
 		b.index.wait()
 	}

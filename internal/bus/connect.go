@@ -70,6 +70,10 @@ func (b *Bus) dial(ctx context.Context, name string, closed nats.ConnHandler) (*
 			}
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				b.deny(err)
+				return
+			}
 			b.config.Logger.Warn("bus reports an error", "error", err)
 		}),
 	}

@@ -22,3 +22,12 @@ func bootID() string {
 	}
 	return strings.TrimSpace(string(id))
 }
+
+// volumeOf returns the size of the volume that holds dir.
+func volumeOf(dir string) (volume, error) {
+	var about unix.Statfs_t
+	if err := unix.Statfs(dir, &about); err != nil {
+		return volume{}, err
+	}
+	return volume{total: int64(about.Blocks) * about.Frsize, free: int64(about.Bavail) * about.Frsize}, nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -13,7 +14,8 @@ import (
 // Check is one condition for taking traffic.
 type Check struct {
 	Name string
-	Err  error // nil when the condition holds; says what to do where an operator can act
+	Err  error  // nil when the condition holds; says what to do where an operator can act
+	Note string // what is worth knowing although it holds; may be empty
 }
 
 // headroom is what a stream must still hold to count as writable: one message
@@ -25,11 +27,12 @@ func headroom(limit int64) int64 { return min(maxPayload, limit/10) }
 func (b *Bus) Health(ctx context.Context) []Check {
 	checks := []Check{{Name: "bus", Err: b.reachable()}}
 	if b.server != nil {
-		checks = append(checks, Check{Name: "store", Err: b.storeHealth()})
+		checks = append(checks, Check{Name: "store", Err: b.storeHealth()}, Check{Name: "space", Err: b.space.err()})
 	}
 	for _, env := range event.Envs() {
 		name := StreamName(env)
-		checks = append(checks, Check{Name: "stream " + name, Err: b.writable(ctx, name)})
+		note, err := b.writable(ctx, name)
+		checks = append(checks, Check{Name: "stream " + name, Err: err, Note: note})
 	}
 	return checks
 }
@@ -53,21 +56,28 @@ func (b *Bus) storeHealth() error {
 		}
 	}
 	if status := b.server.Healthz(&server.HealthzOptions{JSEnabledOnly: false}); status.Error != "" {
+		if strings.Contains(status.Error, "write error") { // which the server does not get over
+			return fmt.Errorf("%s: start jethook again when there is room on the volume of %s, or when it is mended", status.Error, b.config.Embedded.StoreDir)
+		}
 		return errors.New(status.Error)
 	}
 	return nil
 }
 
-func (b *Bus) writable(ctx context.Context, name string) error {
+// writable returns why a stream takes no event, or a note when it is nearly full.
+func (b *Bus) writable(ctx context.Context, name string) (note string, err error) {
 	stream, err := b.consumer.Stream(ctx, name)
 	if err != nil {
-		return err
+		return "", err
 	}
 	info := stream.CachedInfo()
 	if limit := info.Config.MaxBytes; limit > 0 && info.State.Bytes > uint64(limit-headroom(limit)) {
-		return fmt.Errorf("full: %d of %d bytes; raise nats.stream.max_bytes or lower nats.stream.max_age", info.State.Bytes, limit)
+		return "", fmt.Errorf("full: %d of %d bytes; raise nats.stream.max_bytes or lower nats.stream.max_age", info.State.Bytes, limit)
 	}
-	return nil
+	if full := percent(info); full >= trimAbove {
+		note = fmt.Sprintf("%d %% of nats.stream.max_bytes are used", full)
+	}
+	return note, nil
 }
 
 // Sync keeps the consumers' definitions and places as they are now, and flushes

@@ -99,7 +99,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 func (b *Bus) ensureLayout(ctx context.Context) error {
 	for _, want := range b.streams() {
 		if err := b.insist(ctx, func(ctx context.Context) error { return b.ensureStream(ctx, want) }); err != nil {
-			return fmt.Errorf("stream %s: %w", want.Name, explain(err))
+			return fmt.Errorf("stream %s: %w", want.Name, b.room(ctx, explain(err)))
 		}
 	}
 	for _, bucket := range []jetstream.KeyValueConfig{
@@ -122,6 +122,9 @@ func (b *Bus) insist(ctx context.Context, ask func(context.Context) error) error
 		cancel()
 		if err == nil || b.server != nil || !forming(err) {
 			return err
+		}
+		if refused := b.refused(); refused != nil {
+			return fmt.Errorf("%w: %w", refused, err)
 		}
 		b.config.Logger.Warn("bus is not ready yet", "error", err)
 		select {
@@ -191,22 +194,29 @@ func overlay(have, want jetstream.StreamConfig) (jetstream.StreamConfig, []strin
 	return next, changed
 }
 
+// storageCodes are the server's errors for lack of storage: the account's, the
+// server's, or that of a stream of such a size.
+var storageCodes = []jetstream.ErrorCode{10002, 10023, 10028, 10047, 10122}
+
 // explain adds the remedy to the errors an operator can mend.
 func explain(err error) error {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return fmt.Errorf("%w: enable JetStream on the server or for the account", err)
+	}
 	var api *jetstream.APIError
 	if !errors.As(err, &api) {
-		if errors.Is(err, jetstream.ErrJetStreamNotEnabled) {
-			return fmt.Errorf("%w: enable JetStream on the server or for the account", err)
-		}
 		return err
 	}
+	if slices.Contains(storageCodes, api.ErrorCode) {
+		return fmt.Errorf("%w: lower nats.stream.max_bytes or give the account or the server more storage", err)
+	}
 	switch api.ErrorCode {
-	case 10047, 10028:
-		return fmt.Errorf("%w: lower nats.stream.max_bytes or give the server more storage", err)
 	case 10074, 10005:
 		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
-	case 10002, 10026:
-		return fmt.Errorf("%w: raise the account's limits", err)
+	case 10026, 10027, 10120:
+		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and two buckets, which are streams too, and two consumers for each endpoint", err)
+	case 10113:
+		return fmt.Errorf("%w: lift that demand, for RETRY and DEAD have no limit that could drop deliveries", err)
 	}
 	return err
 }

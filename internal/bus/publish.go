@@ -17,6 +17,9 @@ import (
 // copy of the same id is being stored.
 const inProcessWait = 100 * time.Millisecond
 
+// headerSize is about what an event takes on the disk beside its body.
+const headerSize = 1 << 10
+
 // codes of the server's answers to a publish
 const (
 	codeInsufficientResources = 10023
@@ -28,13 +31,18 @@ const (
 // Publish stores an event and returns when it is as durable as the
 // configuration promises. An event stored before, up to three days ago as far
 // as the index knows, is not published again. The error wraps event.ErrFull
-// where the stream has no room, else event.ErrUnavailable; after the latter the
+// where the stream or its volume has no room, else event.ErrUnavailable; after the latter the
 // event may be stored all the same.
 func (b *Bus) Publish(ctx context.Context, e *event.Event) (event.Receipt, error) {
 	stream := StreamName(e.Env)
 	if sequence, ok := b.index.find(ctx, e.Env, e.ID); ok {
 		return event.Receipt{ID: e.ID, Sequence: sequence, Duplicate: true}, nil
 	}
+	size := int64(len(e.Data)) + headerSize
+	if err := b.space.take(size); err != nil {
+		return event.Receipt{}, fmt.Errorf("publish: %w: %w", event.ErrFull, err)
+	}
+	defer b.space.done(size)
 	subject, header := e.Encode()
 	ack, err := b.put(ctx, stream, &nats.Msg{Subject: subject, Header: header, Data: e.Data})
 	if err != nil {

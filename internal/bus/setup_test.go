@@ -89,3 +89,18 @@ func stored(t *testing.T, b *Bus, env event.Env, sequence uint64) *event.Event {
 	}
 	return e
 }
+
+// eventually waits for what nothing tells of.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	const patience = 20 * time.Second
+	for deadline := time.After(patience); !holds(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("in %s it did not come about that %s", patience, what)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+package bus
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+// HeaderSequence is the header of a pointer in RETRY that holds the sequence of
+// the event it names.
+const HeaderSequence = "jethook-sequence"
+
+// WaitSubject returns the subject of the pointer that waits for an event of an
+// endpoint; there is one at most.
+func WaitSubject(env event.Env, endpoint string, sequence uint64) string {
+	return RetryWait + "." + string(env) + "." + endpoint + "." + strconv.FormatUint(sequence, 10)
+}
+
+// pointed is an event that a message of RETRY or DEAD names.
+type pointed struct {
+	env      event.Env
+	endpoint string
+	sequence uint64
+}
+
+// pointedBy reads which event a message of RETRY or DEAD names: one that waits
+// says so in its subject, one that is due in its header, a dead one in its body.
+func pointedBy(subject string, header nats.Header, data []byte) (pointed, bool) {
+	var p pointed
+	var number string
+	var err error
+	place := func(root string) bool {
+		rest, ok := strings.CutPrefix(subject, root+".")
+		tokens := strings.Split(rest, ".")
+		if !ok || len(tokens) < 2 {
+			return false
+		}
+		p.env, p.endpoint, number = event.Env(tokens[0]), tokens[1], tokens[len(tokens)-1]
+		return true
+	}
+	switch {
+	case place(RetryWait):
+	case place(RetryDue):
+		number = header.Get(HeaderSequence)
+	case place(DeadRoot):
+		p.sequence, err = DeadSequence(data)
+		return p, err == nil
+	default:
+		return p, false
+	}
+	p.sequence, err = strconv.ParseUint(number, 10, 64)
+	return p, err == nil
+}
+
+// DeadSequence reads the sequence of the event that the body of a message in
+// DEAD names.
+func DeadSequence(body []byte) (uint64, error) {
+	var dead struct {
+		Sequence uint64 `json:"sequence"`
+	}
+	err := json.Unmarshal(body, &dead)
+	return dead.Sequence, err
+}
