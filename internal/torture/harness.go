@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ const (
 	natsCommand    = "github.com/nats-io/nats-server/v2"
 )
 
+// directory of a trial is called like its row, without these.
+var directory = regexp.MustCompile(`\W+`)
+
 // harness is what all trials have in common.
 type harness struct {
 	settings
@@ -28,7 +32,7 @@ type harness struct {
 }
 
 // rows are all ways of breaking jethook.
-func rows() []row { return slices.Concat(killRows()) }
+func rows() []row { return slices.Concat(killRows(), clusterRows()) }
 
 // torture runs the rows that are asked for. What a trial that went wrong has
 // written is kept.
@@ -61,7 +65,7 @@ func torture(ctx context.Context, s settings, progress io.Writer) (_ []result, e
 	group.SetLimit(s.atOnce)
 	for i, r := range chosen {
 		group.Go(func() (err error) {
-			dir := filepath.Join(h.dir, strings.ReplaceAll(r.name, " ", "-"))
+			dir := filepath.Join(h.dir, directory.ReplaceAllString(r.name, "-"))
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				return err
 			}

@@ -114,7 +114,8 @@ func (l *ledger) breaks() {
 func (l *ledger) resumed() (acknowledging, delivering time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.acknowledging.longest, l.delivering.longest
+	now := time.Now()
+	return l.acknowledging.until(now), l.delivering.until(now)
 }
 
 // count is the sums of a ledger.
@@ -185,8 +186,13 @@ type pauses struct {
 }
 
 func (p *pauses) end(now time.Time) {
-	if !p.last.IsZero() {
-		p.longest = max(p.longest, now.Sub(p.last))
+	p.longest, p.last = p.until(now), now
+}
+
+// until counts the pause that has not ended.
+func (p *pauses) until(now time.Time) time.Duration {
+	if p.last.IsZero() {
+		return 0 // nothing is measured
 	}
-	p.last = now
+	return max(p.longest, now.Sub(p.last))
 }

@@ -88,8 +88,10 @@ func TestThePauseIsTheLongestSinceTheBreak(t *testing.T) {
 	for _, second := range []int{1, 5, 7} {
 		p.end(at.Add(time.Duration(second) * time.Second))
 	}
-	if p.longest != 4*time.Second {
-		t.Errorf("the longest pause is %s, want 4 s", p.longest)
+	for second, want := range map[int]time.Duration{8: 4 * time.Second, 17: 10 * time.Second} {
+		if got := p.until(at.Add(time.Duration(second) * time.Second)); got != want {
+			t.Errorf("after %d s the longest pause is %s, want %s", second, got, want)
+		}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 func TestKillingTheProcessLosesNothingThatWasAcknowledged(t *testing.T) { holds(t, killRows()) }
 
+func TestBreakingAClusterLosesNothingThatWasAcknowledged(t *testing.T) { holds(t, clusterRows()) }
+
 // A trial that could not see a loss would say nothing about jethook.
 func TestAStoreThatIsThrownAwayIsSeen(t *testing.T) {
 	t.Parallel()

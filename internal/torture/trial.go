@@ -63,6 +63,7 @@ type trial struct {
 	load     *load
 	bus      options // the key nats of the configuration
 	bridges  []*bridge
+	servers  servers // of rows about a cluster
 	felt     resumed
 	cleanup  []func() // in reverse order
 }
@@ -126,16 +127,16 @@ func (t *trial) run(ctx context.Context) (err error) {
 	loading, stop := context.WithCancel(ctx)
 	defer func() { stop(); t.load.group.Wait() }()
 	t.load.start(loading, t.random)
-	for round := range t.rounds {
-		if err := t.strike(ctx, round); err != nil {
-			return fmt.Errorf("round %d: %w", round+1, err)
+	for round := 0; round < t.rounds && err == nil; round++ {
+		if err = t.strike(ctx, round); err != nil {
+			err = fmt.Errorf("round %d: %w", round+1, err)
 		}
 	}
 	if err := pause(ctx, t.before()); err != nil {
 		return err
 	}
 	t.load.end(t.patience)
-	return t.settle(ctx)
+	return errors.Join(err, t.settle(ctx)) // what is lost is of interest all the same
 }
 
 // addBridge before they are started.
@@ -165,11 +166,8 @@ func (t *trial) strike(ctx context.Context, round int) error {
 	t.say("round %d of %d: %d acknowledged, %d delivered", round+1, t.rounds, c.acknowledged, c.delivered)
 	t.log.printf("round %d", round+1)
 	t.ledger.breaks()
-	if err := t.row.strike(ctx, t); err != nil {
-		return err
-	}
-	t.felt.feel(t.ledger.resumed())
-	return nil
+	defer func() { t.felt.feel(t.ledger.resumed()) }()
+	return t.row.strike(ctx, t)
 }
 
 func (t *trial) say(format string, args ...any) {
