@@ -19,7 +19,8 @@ import (
 // is waiting: a flush serves each waiter that came before it began. One flush
 // runs at a time, since two or three in flight were slower.
 type barrier struct {
-	streams string // the directory of the server's streams
+	store   string // the directory of the server
+	streams string // that of its streams
 	wake    chan struct{}
 	quit    chan struct{}
 	stopped chan struct{}
@@ -65,6 +66,7 @@ var errClosed = errors.New("the bus is closed")
 
 func newBarrier(storeDir string) (*barrier, error) {
 	b := &barrier{
+		store:   storeDir,
 		streams: filepath.Join(storeDir, "jetstream", "$G", "streams"),
 		wake:    make(chan struct{}, 1),
 		quit:    make(chan struct{}),
@@ -72,7 +74,7 @@ func newBarrier(storeDir string) (*barrier, error) {
 		next:    newRound(),
 		blocks:  make(map[string]*blocks),
 	}
-	if err := b.syncTree(); err != nil {
+	if err := errors.Join(b.syncTree(), syncAbove(storeDir)); err != nil {
 		return nil, err
 	}
 	go b.run()
@@ -200,9 +202,10 @@ func (b *barrier) flush(streams []string) error {
 }
 
 // syncTree flushes the definitions of streams and consumers, which the server
-// writes without flushing, and every block file.
+// writes without flushing, every block file, and the names of the directories
+// on the way there.
 func (b *barrier) syncTree() error {
-	return filepath.WalkDir(filepath.Dir(b.streams), func(path string, entry fs.DirEntry, err error) error {
+	return filepath.WalkDir(b.store, func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // the server replaces files as it runs
 		}
@@ -214,6 +217,21 @@ func (b *barrier) syncTree() error {
 		}
 		return nil
 	})
+}
+
+// syncAbove flushes the names of a directory and of those above it, which may
+// have been made just now. Those that are not ours to open are not ours either.
+func syncAbove(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for parent := filepath.Dir(dir); parent != dir; dir, parent = parent, filepath.Dir(parent) {
+		if err := syncPath(parent); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("flush the directories above the store: %w", err)
+		}
+	}
+	return nil
 }
 
 func syncPath(path string) error {
