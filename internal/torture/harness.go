@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -29,10 +30,11 @@ type harness struct {
 	dir           string
 	jethook, nats string // programs
 	progress      io.Writer
+	starting      *sync.Mutex
 }
 
 // rows are all ways of breaking jethook.
-func rows() []row { return slices.Concat(killRows(), clusterRows()) }
+func rows() []row { return slices.Concat(killRows(), diskRows(), clusterRows()) }
 
 // torture runs the rows that are asked for. What a trial that went wrong has
 // written is kept.
@@ -46,7 +48,7 @@ func torture(ctx context.Context, s settings, progress io.Writer) (_ []result, e
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("no row is called like %q", s.only)
 	}
-	h := &harness{settings: s, progress: progress}
+	h := &harness{settings: s, progress: progress, starting: &sync.Mutex{}}
 	if h.dir, err = os.MkdirTemp("", "jethook-torture-"); err != nil {
 		return nil, err
 	}

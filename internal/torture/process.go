@@ -41,7 +41,10 @@ func (t *trial) start(name, binary string, args ...string) (*process, error) {
 	}
 	p.command.Stdout, p.command.Stderr = writer, writer
 	p.command.SysProcAttr = endWithParent()
-	if err := errors.Join(p.command.Start(), writer.Close()); err != nil {
+	t.starting.Lock()
+	err = p.command.Start()
+	t.starting.Unlock()
+	if err := errors.Join(err, writer.Close()); err != nil {
 		return nil, errors.Join(err, reader.Close())
 	}
 	go t.read(p, reader)

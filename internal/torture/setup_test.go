@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	built = harness{dir: dir, progress: io.Discard, settings: settings{
+	built = harness{dir: dir, progress: io.Discard, starting: &sync.Mutex{}, settings: settings{
 		rounds: 1, seconds: 0.5, pace: 60, patience: usualPatience, race: true, seed: uint64(time.Now().UnixNano()),
 	}}
 	if err := built.build(context.Background()); err != nil {

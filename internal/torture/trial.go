@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -55,6 +56,7 @@ type trial struct {
 	nats     string // the NATS server's
 	progress io.Writer
 	log      *logFile
+	starting *sync.Mutex // held while any process is started
 
 	ledger   *ledger
 	signer   signer
@@ -81,7 +83,7 @@ func (h *harness) try(ctx context.Context, of row, dir string) (result, error) {
 	t := &trial{
 		settings: h.settings, row: of, dir: dir, file: filepath.Join(dir, "jethook.yaml"),
 		random:  rand.New(rand.NewPCG(h.seed, name.Sum64())), // the same whichever rows run
-		jethook: h.jethook, nats: h.nats, progress: h.progress,
+		jethook: h.jethook, nats: h.nats, progress: h.progress, starting: h.starting,
 		log: &logFile{file: log}, ledger: newLedger(), balancer: &balancer{Transport: http.Transport{MaxIdleConnsPerHost: clients}},
 		bus: options{
 			"embedded": options{"store_dir": filepath.Join(dir, "store")},
@@ -105,12 +107,12 @@ func (t *trial) run(ctx context.Context) (err error) {
 		return err
 	}
 	t.cleanup = append(t.cleanup, t.receiver.close)
-	t.addBridge("jethook")
 	if t.row.prepare != nil {
 		if err := t.row.prepare(ctx, t); err != nil {
 			return err
 		}
 	}
+	t.addBridge("jethook")
 	if err := t.configure(t.entry("billing", nil)); err != nil {
 		return err
 	}
