@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -15,10 +19,11 @@ const diskSize = 1 << 30
 
 // diskRows cut the power of the disk, slow it down, fill it and have it fail.
 func diskRows() []row {
-	rows := []row{powerRow("power cut, durability process (control)", disk.LoseAll, "process")}
-	rows[0].control = true
+	control := powerRow("power cut: all lost, durability process (control)", disk.LoseAll, "process")
+	control.control = true
+	rows := []row{control}
 	for _, loss := range []disk.Loss{disk.LoseAll, disk.LoseSome, disk.LoseContents, disk.LoseRenamed} {
-		rows = append(rows, powerRow(fmt.Sprintf("power cut, what was not flushed: %s lost", loss), loss, "power"))
+		rows = append(rows, powerRow(fmt.Sprintf("power cut: %s lost", loss), loss, "power"))
 	}
 	return append(rows,
 		slowRow(5*time.Millisecond),
@@ -48,7 +53,7 @@ func (t *trial) mount(durability string) (*disk.Disk, error) {
 		}
 	})
 	t.bus = options{
-		"embedded": options{"store_dir": filepath.Join(dir, "store"), "durability": durability},
+		"embedded": options{"store_dir": t.store(), "durability": durability},
 		"stream":   options{"max_bytes": "512MiB"},
 	}
 	return d, nil
@@ -64,8 +69,39 @@ func (t *trial) cutPower(ctx context.Context, d *disk.Disk, loss disk.Loss) erro
 	if err != nil {
 		return err
 	}
+	if err := t.boot(); err != nil {
+		return err
+	}
 	return t.bridges[0].start(ctx)
 }
+
+// boot has what the bridge wrote be of an earlier boot than this one: it may
+// believe more of what it finds where the kernel has gone on.
+func (t *trial) boot() error {
+	const anotherBoot = "00000000-0000-4000-8000-000000000000"
+	this, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(t.store(), "cursors.json"), os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(file)
+	if err != nil {
+		return err
+	}
+	if _, err := file.WriteAt(bytes.ReplaceAll(text, bytes.TrimSpace(this), []byte(anotherBoot)), 0); err != nil {
+		return err
+	}
+	return file.Sync()
+}
+
+func (t *trial) store() string { return filepath.Join(t.dir, "disk", "store") }
 
 // powerRow has each event retried once, so that all kinds of streams are
 // written to.
@@ -86,7 +122,7 @@ func powerRow(name string, loss disk.Loss, durability string) row {
 func slowRow(flush time.Duration) row {
 	var d *disk.Disk
 	return row{
-		name: fmt.Sprintf("power cut, %s a flush", flush),
+		name: fmt.Sprintf("power cut: %s a flush", flush),
 		prepare: func(_ context.Context, t *trial) (err error) {
 			if d, err = t.mount("power"); err == nil {
 				d.SetFlushDelay(flush)

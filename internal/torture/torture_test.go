@@ -12,6 +12,10 @@ import (
 
 func TestKillingTheProcessLosesNothingThatWasAcknowledged(t *testing.T) { holds(t, killRows()) }
 
+func TestCuttingThePowerOrHarmingTheDiskLosesNothingThatWasAcknowledged(t *testing.T) {
+	holds(t, diskRows())
+}
+
 func TestBreakingAClusterLosesNothingThatWasAcknowledged(t *testing.T) { holds(t, clusterRows()) }
 
 // A trial that could not see a loss would say nothing about jethook.
