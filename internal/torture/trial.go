@@ -165,7 +165,7 @@ func (t *trial) strike(ctx context.Context, round int) error {
 		return err
 	}
 	c := t.ledger.count()
-	t.say("round %d of %d: %d acknowledged, %d delivered", round+1, t.rounds, c.acknowledged, c.delivered)
+	t.say("round %d of %d: %d acknowledged, %d delivered, %d of them again", round+1, t.rounds, c.acknowledged, c.delivered, c.duplicates)
 	t.log.printf("round %d", round+1)
 	t.ledger.breaks()
 	defer func() { t.felt.feel(t.ledger.resumed()) }()
