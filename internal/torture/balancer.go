@@ -20,7 +20,7 @@ type balancer struct {
 // RoundTrip sends to the first that answers.
 func (b *balancer) RoundTrip(request *http.Request) (*http.Response, error) {
 	turn, failed := int(b.turn.Add(1)%1024), errAway
-	for try := range b.bridges {
+	for try := range 2 * len(b.bridges) { // one that was away may be there by now
 		addresses := b.bridges[(turn+try)%len(b.bridges)].addresses.Load()
 		if addresses == nil {
 			continue

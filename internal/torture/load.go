@@ -33,6 +33,7 @@ const (
 // until it is answered 2xx, and now and then one that was.
 type load struct {
 	ledger *ledger
+	log    *logFile
 	signer signer
 	client *http.Client
 	pace   *rate.Limiter
@@ -45,9 +46,9 @@ type load struct {
 	quit  chan struct{} // closed: no new events
 }
 
-func newLoad(l *ledger, s signer, to http.RoundTripper, perSecond float64) *load {
+func newLoad(l *ledger, log *logFile, s signer, to http.RoundTripper, perSecond float64) *load {
 	return &load{
-		ledger: l, signer: s,
+		ledger: l, log: log, signer: s,
 		client: &http.Client{Transport: to, Timeout: answerTimeout},
 		pace:   rate.NewLimiter(rate.Limit(perSecond), clients),
 		quit:   make(chan struct{}),
@@ -124,13 +125,11 @@ func (l *load) post(ctx context.Context, id string) (duplicate bool, err error) 
 	}
 	response, err := l.client.Do(request)
 	if err != nil {
-		l.broken.Add(1)
-		return false, err
+		return false, l.breaks(id, err)
 	}
 	text, err := io.ReadAll(response.Body)
 	if err = errors.Join(err, response.Body.Close()); err != nil {
-		l.broken.Add(1)
-		return false, err
+		return false, l.breaks(id, err)
 	}
 	var receipt struct{ Duplicate bool }
 	switch {
@@ -142,4 +141,13 @@ func (l *load) post(ctx context.Context, id string) (duplicate bool, err error) 
 		return false, errRefused
 	}
 	return receipt.Duplicate, nil
+}
+
+// breaks counts a request that was not answered.
+func (l *load) breaks(id string, err error) error {
+	l.broken.Add(1)
+	if !errors.Is(err, errAway) {
+		l.log.printf("%s was not answered: %v", id, err)
+	}
+	return err
 }

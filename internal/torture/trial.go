@@ -125,7 +125,7 @@ func (t *trial) run(ctx context.Context) (err error) {
 	if t.row.share > 0 {
 		pace *= t.row.share
 	}
-	t.load = newLoad(t.ledger, t.signer, t.balancer, pace)
+	t.load = newLoad(t.ledger, t.log, t.signer, t.balancer, pace)
 	loading, stop := context.WithCancel(ctx)
 	defer func() { stop(); t.load.group.Wait() }()
 	t.load.start(loading, t.random)
