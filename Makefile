@@ -1,5 +1,9 @@
 .POSIX:
-.PHONY: help dev build test bench check lint fuzz
+.PHONY: help dev build test bench torture check lint fuzz
+
+# How often torture breaks something in each of its ways, and its further flags.
+ROUNDS = 3
+TORTUREFLAGS =
 
 # How long each fuzz target runs, and further flags of go test.
 FUZZTIME = 30s
@@ -20,6 +24,9 @@ test: ## run every test with the race detector, in random order
 
 bench: ## measure receiving, delivering and storing
 	go run ./internal/bench
+
+torture: ## break jethook under load ROUNDS (3) times in each way, and count what was lost
+	go run ./internal/torture -rounds $(ROUNDS) $(TORTUREFLAGS)
 
 check: lint build test ## all that must hold before a merge, as CI runs it
 

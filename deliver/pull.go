@@ -16,13 +16,19 @@ import (
 // See https://github.com/nats-io/nats.go/issues/1622.
 const stallWait = 100 * time.Millisecond
 
+// heartbeat is how often the server says that it still knows a pull. After two
+// that did not come it is asked again: a consumer whose leader is gone has
+// forgotten it, and the client's own value leaves the endpoint without
+// deliveries for half a minute.
+const heartbeat = 5 * time.Second
+
 // idleSlot is how long a slot waits for its next event.
 const idleSlot = time.Second
 
 // read delivers what comes from a source until ctx ends, and hands back what was
 // fetched and not begun. It returns an error when the source is no more.
 func (s *shift) read(ctx, work context.Context, from source) error {
-	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(pullBatch(s.endpoint)))
+	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(pullBatch(s.endpoint)), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return fmt.Errorf("pull: %w", err)
 	}

@@ -27,6 +27,12 @@ type TLS struct{ CA, Cert, Key []byte }
 
 const (
 	reconnectWait = 500 * time.Millisecond
+	// pingInterval and maxPings find within 9 seconds that a server does not
+	// answer any more without having closed the connection, as when the network
+	// is cut. The client's own values need six minutes, in which nothing is
+	// delivered by way of that server.
+	pingInterval = 3 * time.Second
+	maxPings     = 2
 	// publishPending bounds the publishes in flight. The gateway bounds its
 	// requests below it.
 	publishPending = 4096
@@ -84,7 +90,7 @@ func (b *Bus) dial(ctx context.Context, name string, closed nats.ConnHandler) (*
 		}
 		return conn, nil
 	}
-	return b.dialExternal(ctx, options)
+	return b.dialExternal(ctx, append(options, nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings)))
 }
 
 // dialExternal tries again until ctx ends, so that a bridge may start before
