@@ -72,7 +72,7 @@ func (b *bridge) terminate(ctx context.Context) error {
 // reload has the bridge read its configuration. It may have ended.
 func (b *bridge) reload() { _ = b.process.command.Process.Signal(syscall.SIGHUP) }
 
-// readiness returns what /readyz says; ready is empty where nothing is wrong.
+// readiness returns what /readyz says is wrong; empty means ready.
 func (b *bridge) readiness(ctx context.Context) (wrong string, err error) {
 	addresses := b.addresses.Load()
 	if addresses == nil {

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	}
 	flag.Parse()
 	// The trials wait more than they compute.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "12"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
