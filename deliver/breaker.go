@@ -18,10 +18,9 @@ const (
 	breakerSpan     = time.Minute
 
 	// The first probe comes after probeWait, each later one after twice the wait
-	// of the one before, up to maxProbeWait, a tenth sooner or later.
-	probeWait    = 5 * time.Second
-	maxProbeWait = 5 * time.Minute
-	probeJitter  = 0.1
+	// of the one before, up to DefaultMaxProbeWait, a tenth sooner or later.
+	probeWait   = 5 * time.Second
+	probeJitter = 0.1
 	// probeLead is what the source whose turn it is to probe has of a start, at
 	// most a tenth of the wait.
 	probeLead = 500 * time.Millisecond

@@ -25,7 +25,7 @@ func TestTenFailuresInARowOpenTheBreakerIfTheyAreOfThreeEvents(t *testing.T) {
 		{"one event", []uint64{1}, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBreaker(false, maxProbeWait)
+			b := newBreaker(false, DefaultMaxProbeWait)
 			opened := 0
 			for n := 1; n <= 100 && opened == 0; n++ {
 				if b.failed(test.events[(n-1)%len(test.events)], false, noon) != "" {
@@ -40,7 +40,7 @@ func TestTenFailuresInARowOpenTheBreakerIfTheyAreOfThreeEvents(t *testing.T) {
 }
 
 func TestASuccessBreaksTheRow(t *testing.T) {
-	b := newBreaker(false, maxProbeWait)
+	b := newBreaker(false, DefaultMaxProbeWait)
 	for n := range uint64(1000) {
 		if n%breakerFailures == 0 {
 			b.succeeded(noon)
@@ -65,7 +65,7 @@ func TestHalfOfTwentyAttemptsWithinAMinuteOpenTheBreaker(t *testing.T) {
 		{"the same events again", time.Second, false, 9, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			b := newBreaker(false, maxProbeWait)
+			b := newBreaker(false, DefaultMaxProbeWait)
 			opened, now := 0, noon
 			for n := 1; n <= 1000 && opened == 0; n++ {
 				if now = now.Add(test.apart); (n-1)%10 < 10-test.failing {
@@ -82,7 +82,7 @@ func TestHalfOfTwentyAttemptsWithinAMinuteOpenTheBreaker(t *testing.T) {
 }
 
 func TestTheWaitForAProbeDoublesUpToItsBound(t *testing.T) {
-	b := newBreaker(false, maxProbeWait)
+	b := newBreaker(false, DefaultMaxProbeWait)
 	now := noon
 	for n := range uint64(breakerFailures) {
 		b.failed(n, true, now)
@@ -93,17 +93,17 @@ func TestTheWaitForAProbeDoublesUpToItsBound(t *testing.T) {
 			t.Fatal("not open before the probe")
 		}
 		wait := b.probeAt.Sub(now)
-		if off := math.Abs(float64(wait-want)) / float64(want); off > probeJitter || wait > maxProbeWait {
+		if off := math.Abs(float64(wait-want)) / float64(want); off > probeJitter || wait > DefaultMaxProbeWait {
 			t.Errorf("the probe comes after %s, want about %s", wait, want)
 		}
 		if now = b.probeAt; b.state(now) != BreakerHalfOpen {
 			t.Fatal("not half open at the time of the probe")
 		}
 		b.probed(false, true, now)
-		want = min(2*want, maxProbeWait)
+		want = min(2*want, DefaultMaxProbeWait)
 	}
 	b.probed(false, false, now)
-	if b.wait != maxProbeWait || !b.open {
+	if b.wait != DefaultMaxProbeWait || !b.open {
 		t.Error("an answer that is neither changed more than the time of the next probe")
 	}
 	b.probed(true, false, now)
@@ -113,7 +113,7 @@ func TestTheWaitForAProbeDoublesUpToItsBound(t *testing.T) {
 }
 
 func TestTheSourcesTakeTurnsAtProbing(t *testing.T) {
-	b := newBreaker(true, maxProbeWait)
+	b := newBreaker(true, DefaultMaxProbeWait)
 	for _, due := range []bool{true, false, true} {
 		if first, second := b.readable(due), b.readable(!due); !first.Before(second) || !first.Equal(b.probeAt) {
 			t.Errorf("due %v: read from %s, the other from %s; want it first", due, first, second)
@@ -181,7 +181,7 @@ func TestAnAnswerSaysSomethingAboutTheEndpoint(t *testing.T) {
 }
 
 func TestTheWindowGrowsByWhatSucceedsAndIsHalvedOnceARound(t *testing.T) {
-	g := newGate(64, false, maxProbeWait)
+	g := newGate(64, false, DefaultMaxProbeWait)
 	begin := func() *delivery {
 		d := new(delivery)
 		g.begins(d)
@@ -223,7 +223,7 @@ func TestTheWindowGrowsByWhatSucceedsAndIsHalvedOnceARound(t *testing.T) {
 }
 
 func TestAReasonSaysWhatTheEndpointDid(t *testing.T) {
-	g := newGate(4, false, maxProbeWait)
+	g := newGate(4, false, DefaultMaxProbeWait)
 	w := &Worker{gate: g}
 	var n news
 	for i := range uint64(breakerFailures) {

@@ -239,7 +239,7 @@ func TestRetryAfterHoldsTheWholeEndpointBack(t *testing.T) {
 }
 
 func TestARetryAfterHoldsTheEndpointForAMinuteAtMost(t *testing.T) {
-	g := newGate(4, false, maxProbeWait)
+	g := newGate(4, false, DefaultMaxProbeWait)
 	g.ended(new(delivery), signalBusy, "", time.Now().Add(24*time.Hour))
 	g.mu.Lock()
 	wait := g.waitLocked(false, time.Now())

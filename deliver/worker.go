@@ -18,6 +18,10 @@ import (
 // worker was told to stop, where the configuration does not say.
 const DefaultDrainTimeout = 20 * time.Second
 
+// DefaultMaxProbeWait is the longest time between probes of an endpoint that
+// fails, where the owner of the worker does not say.
+const DefaultMaxProbeWait = 5 * time.Minute
+
 const (
 	// storeTimeout bounds each record, pointer and dead event on its way to
 	// the bus.
@@ -44,7 +48,7 @@ type WorkerConfig struct {
 	// worker begins with a probe.
 	Failing bool
 	// MaxProbeWait bounds the time between probes of an endpoint that fails;
-	// zero means 5 minutes.
+	// zero means DefaultMaxProbeWait.
 	MaxProbeWait time.Duration
 	// OnFailing is called when the breaker has opened and after each probe that
 	// failed, OnRecovered at the first success after that. After an error they
@@ -89,7 +93,7 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 		config.DrainTimeout = DefaultDrainTimeout
 	}
 	if config.MaxProbeWait == 0 {
-		config.MaxProbeWait = maxProbeWait
+		config.MaxProbeWait = DefaultMaxProbeWait
 	}
 	e := config.Endpoint.WithDefaults()
 	w := &Worker{config: config, endpoint: e, client: config.Client, logger: config.Logger, tracer: config.Tracer,
