@@ -66,10 +66,13 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 			}
 			if !s.begin(ctx, work, d) {
 				s.handBack(d, 0)
-			} else if next = s.inAdvance(batch, time.Since(got)); next < batch || d.probe {
-				end()
-			} else if next > batch {
-				messages.Drain() // what is fetched is delivered still
+			} else if next == batch {
+				next = s.inAdvance(batch, time.Since(got))
+				if next < batch || d.probe {
+					end()
+				} else if next > batch {
+					messages.Drain() // what is fetched is delivered still
+				}
 			}
 			wait = stalling
 		case errors.Is(err, nats.ErrTimeout):

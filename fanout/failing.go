@@ -51,8 +51,7 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 	}
 	percent := warning(r.now().Sub(found.Failing.Since), r.config.DisableAfter)
 	if percent == 100 && found.Failing.Told > 0 {
-		return r.gone(ctx, e, fmt.Sprintf("nothing but failures for %s, since %s; at last %s",
-			r.config.DisableAfter, found.Failing.Since.Format(time.RFC3339), f.Reason))
+		return r.gone(ctx, e, fmt.Sprintf("nothing but failures since %s; at last %s", found.Failing.Since.Format(time.RFC3339), f.Reason))
 	}
 	percent = min(percent, 90)
 	if percent <= found.Failing.Told {

@@ -113,7 +113,7 @@ func TestAnEndpointThatFailsForTooLongIsDisabledAfterThreeWarnings(t *testing.T)
 			for _, percent := range []int{0, 50, 75, 90} {
 				told(t, b, failingType, percent)
 			}
-			if got := told(t, b, disabledType, -1); !strings.Contains(got.Data.Reason, "nothing but failures for 120h0m0s") || !strings.Contains(got.Data.Reason, "status 500") {
+			if got := told(t, b, disabledType, -1); !strings.Contains(got.Data.Reason, "nothing but failures since "+began.UTC().Format(time.RFC3339)) || !strings.Contains(got.Data.Reason, "status 500") {
 				t.Errorf("disabled because %q", got.Data.Reason)
 			}
 			untoldMore(t, b)
