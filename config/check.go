@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // checker looks at what concerns several keys at once; a single value was
@@ -23,6 +24,7 @@ func (c *Config) check(problems *Problems) {
 	k := &checker{Config: c, problems: problems, already: slices.Clone(problems.List)}
 	k.checkRoles()
 	k.checkBus()
+	k.checkDelivery()
 	sources, names := map[string]Position{}, map[string]Position{}
 	for _, s := range c.Sources {
 		k.checkName(s.Name, s.Pos.Key, sources)
@@ -96,6 +98,12 @@ func (k *checker) checkBus() {
 	}
 	if n.Stream.MaxAge != 0 && n.Stream.DedupeWindow > n.Stream.MaxAge {
 		k.add("nats.stream.dedupe_window", "is longer than nats.stream.max_age; make it shorter")
+	}
+}
+
+func (k *checker) checkDelivery() {
+	if after := k.Deliver.DisableAfter; after > 0 && after < time.Second {
+		k.add("deliver.disable_after", "is less than 1s, the least allowed; 0 is for never")
 	}
 }
 

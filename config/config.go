@@ -108,6 +108,7 @@ type Encryption struct {
 type Deliver struct {
 	AllowNetworks []netip.Prefix `key:"allow_networks" doc:"Private ranges an endpoint may be in. Link-local and cloud metadata addresses are refused whatever is listed."`
 	RequireHTTPS  bool           `key:"require_https" default:"false" doc:"Refuse endpoints that are not https."`
+	DisableAfter  time.Duration  `key:"disable_after" default:"5d" max:"365d" doc:"How long an endpoint may have nothing but failures before it is disabled, with warnings at 50, 75 and 90 percent of the time; 0: never."`
 }
 
 // Admin is the management API.

@@ -27,6 +27,33 @@ type Verdict struct {
 	NotBefore time.Time
 }
 
+// signal is what the end of an attempt says about the endpoint, whatever becomes
+// of the event.
+type signal int
+
+const (
+	signalNone    signal = iota // nothing: it was cut off, or the endpoint is gone
+	signalWell                  // the event was taken
+	signalBusy                  // alive, and asks for less: 429, and any Retry-After that is heeded
+	signalRefused               // failed, but not for having too much to do
+	signalDown                  // failed: no answer in time, or none that a working endpoint gives
+)
+
+// signal reads the verdict and the status, which is 0 where there was no answer.
+func (v Verdict) signal(status int) signal {
+	switch {
+	case v.Outcome == OutcomeDelivered:
+		return signalWell
+	case v.Outcome != OutcomeRetry:
+		return signalNone
+	case status == http.StatusTooManyRequests || !v.NotBefore.IsZero():
+		return signalBusy
+	case status >= 300 && status < 500 && status != http.StatusRequestTimeout:
+		return signalRefused
+	}
+	return signalDown
+}
+
 // rule is a row of the table in which Classify looks an answer up.
 type rule struct {
 	from, to   int // statuses, both included

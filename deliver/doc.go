@@ -6,6 +6,9 @@
 // crash anywhere repeats an attempt and never loses an event. Delivery is at
 // least once and unordered; a receiver tells duplicates by webhook-id.
 //
+// A worker does not pull while its endpoint is down, and lets as many attempts
+// be in flight as the endpoint takes: its gate holds the breaker and the window.
+//
 // All workers of a process share one Client, whose Guard refuses addresses that
 // the operator has not allowed, after DNS resolution and at every dial.
 package deliver

@@ -62,6 +62,7 @@ func TestNoMoreAttemptsAreInFlightThanTheConcurrencyAllows(t *testing.T) {
 		}
 	})
 	b.endpoint.Concurrency = allowed
+	b.config.MaxProbeWait = 10 * time.Millisecond // for so many refusals look like an outage
 	b.start()
 	for i := range events {
 		b.publish(fmt.Sprint(i), []byte(`{}`))

@@ -25,39 +25,88 @@ const heartbeat = 5 * time.Second
 // idleSlot is how long a slot waits for its next event.
 const idleSlot = time.Second
 
-// read delivers what comes from a source until ctx ends, and hands back what was
-// fetched and not begun. It returns an error when the source is no more.
+// read delivers what comes from a source until ctx ends, whenever the gate lets
+// it. It returns an error when the source is no more.
 func (s *shift) read(ctx, work context.Context, from source) error {
-	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(pullBatch(s.endpoint)), jetstream.PullHeartbeat(heartbeat))
+	batch := pullBatch(s.endpoint)
+	for {
+		turn, probe, ok := s.gate.enter(ctx, from.due)
+		if !ok {
+			return nil
+		}
+		var err error
+		if probe {
+			_, err = s.pull(turn, work, from, 1)
+		} else {
+			batch, err = s.pull(turn, work, from, batch)
+		}
+		if err != nil {
+			return fmt.Errorf("pull: %w", err)
+		}
+	}
+}
+
+// pull delivers what comes until ctx ends, and hands back what was fetched and
+// not begun. So many events are fetched in advance; where that does not suit the
+// endpoint any more, pull ends by itself and returns how many do.
+func (s *shift) pull(ctx, work context.Context, from source, batch int) (next int, err error) {
+	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(batch), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
-		return fmt.Errorf("pull: %w", err)
+		return batch, err
 	}
 	defer messages.Stop()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	defer context.AfterFunc(ctx, messages.Drain)()
+	next = batch
 	stalling := []jetstream.NextOpt{jetstream.NextMaxWait(stallWait)}
 	var wait []jetstream.NextOpt // none: as long as it takes
 	for {
 		msg, err := messages.Next(wait...)
 		switch {
 		case err == nil:
-			if d := s.take(ctx, work, from, msg); d != nil && !s.begin(ctx, work, d) {
+			got := time.Now()
+			d := s.take(ctx, work, from, msg)
+			if d == nil {
+				break
+			}
+			if !s.begin(ctx, work, d) {
 				s.handBack(d, 0)
+			} else if next == batch {
+				next = s.inAdvance(batch, time.Since(got))
+				if next < batch || d.probe {
+					end()
+				} else if next > batch {
+					messages.Drain() // what is fetched is delivered still
+				}
 			}
 			wait = stalling
 		case errors.Is(err, nats.ErrTimeout):
 			wait = nil
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed) && ctx.Err() != nil && !errors.Is(err, jetstream.ErrConnectionClosed):
-			return nil
+		case errors.Is(err, jetstream.ErrMsgIteratorClosed) && (ctx.Err() != nil || next != batch) && !errors.Is(err, jetstream.ErrConnectionClosed):
+			return next, nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
 			// The iterator pulls again by itself; but a deleted consumer is
 			// silent as well.
 			if _, err := from.consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return fmt.Errorf("pull: %w", err)
+				return batch, err
 			}
 		default:
-			return fmt.Errorf("pull: %w", err)
+			return batch, err
 		}
 	}
+}
+
+// inAdvance returns how many events shall be fetched in advance where batch were
+// and the last one waited so long for its slot. Where the endpoint is slow and
+// has few slots the rest would wait for longer than the server does.
+func (s *shift) inAdvance(batch int, waited time.Duration) int {
+	most := pullBatch(s.endpoint)
+	suits := min(int(s.gate.window.size.Load()), most)
+	if suits < batch && waited*time.Duration(batch) > ackMargin || suits > batch && (suits >= 2*batch || suits == most) {
+		return suits
+	}
+	return batch
 }
 
 // take returns the delivery of a message, or nil when it has settled the message
@@ -93,16 +142,21 @@ func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) 
 }
 
 // begin waits for the rate and then for a free slot, and has the delivery made
-// there. It reports false when ctx ends first.
+// there. It reports false when ctx ends first, or the gate is shut.
 func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
 	if s.limiter != nil && s.limiter.Wait(ctx) != nil {
 		return false
 	}
+	if !s.gate.claim(d) {
+		return false
+	}
+	slots := &s.gate.window
 	select {
-	case s.next <- d: // to a slot that is free
-	case s.slots <- struct{}{}:
+	case slots.next <- d: // to a slot that is free
+	case slots.slots <- struct{}{}:
 		s.attempts.Go(func() { s.occupy(work, d) })
 	case <-ctx.Done():
+		s.gate.abandon(d)
 		return false
 	}
 	return true
@@ -112,15 +166,18 @@ func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
 // none is waiting: a busy endpoint then needs no new goroutine, with a stack to
 // grow, for each event, and an idle one has none.
 func (s *shift) occupy(work context.Context, d *delivery) {
-	defer func() { <-s.slots }()
 	idle := time.NewTimer(idleSlot)
 	defer idle.Stop()
-	for open := true; open; {
+	for d != nil {
 		s.deliver(work, d)
+		if s.gate.surrender() {
+			return
+		}
 		idle.Reset(idleSlot)
 		select {
-		case d, open = <-s.next: // closed once nothing more comes
+		case d = <-s.gate.window.next: // nil takes the slot away, or nothing more comes
 		case <-idle.C:
+			s.gate.vacate()
 			return
 		}
 	}

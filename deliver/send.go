@@ -16,11 +16,13 @@ import (
 	"github.com/jethook/jethook/internal/event"
 )
 
-// attempt makes one attempt at a delivery and decides what follows.
-func (w *Worker) attempt(ctx context.Context, d *delivery) (a *Attempt) {
+// attempt makes one attempt at a delivery, tells the gate how it went and decides
+// what follows.
+func (w *Worker) attempt(ctx context.Context, d *delivery) (a *Attempt, n news) {
 	w.metrics.began(ctx)
 	a, verdict := w.try(ctx, d.event, d.attempts+1)
 	a.Sequence = d.sequence
+	n = w.report(d, a, verdict)
 	defer func() {
 		w.metrics.ended(ctx, a.Outcome, time.Duration(a.DurationMS*float64(time.Millisecond)))
 		w.log(ctx, a)
@@ -29,12 +31,12 @@ func (w *Worker) attempt(ctx context.Context, d *delivery) (a *Attempt) {
 		d.first = a.At
 	}
 	if a.Outcome != OutcomeRetry {
-		return a
+		return a, n
 	}
 	if a.NextAt, a.Reason = w.endpoint.Retry.next(a.Number, d.first, time.Now(), verdict.NotBefore); a.Reason != "" {
 		a.Outcome = OutcomeDead
 	}
-	return a
+	return a, n
 }
 
 // try sends the event and reads the answer.

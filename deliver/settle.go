@@ -17,11 +17,22 @@ const (
 	goneWait = 5 * time.Second
 )
 
-// deliver makes an attempt, records it, and settles. It returns as soon as a
-// delivered event has its answer; where there is more to store it does so first,
-// so that a failing endpoint does not pile that up.
+// deliver makes an attempt, records it, and settles, and tells what it has shown
+// about the endpoint. It returns as soon as a delivered event has its answer;
+// where there is more to store it does so first, so that a failing endpoint does
+// not pile that up.
 func (s *shift) deliver(ctx context.Context, d *delivery) {
-	a := s.attempt(ctx, d)
+	if !s.gate.begins(d) {
+		s.handBack(d, 0)
+		return
+	}
+	a, n := s.attempt(ctx, d)
+	s.conclude(ctx, d, a)
+	s.tell(context.WithoutCancel(ctx), n)
+}
+
+// conclude records an attempt and settles.
+func (s *shift) conclude(ctx context.Context, d *delivery, a *Attempt) {
 	switch a.Outcome {
 	case OutcomeInterrupted:
 		s.handBack(d, 0)

@@ -19,12 +19,11 @@ type shift struct {
 	stream  jetstream.Stream // of the events
 	sources [2]source
 
-	slots    chan struct{}  // one for each attempt in flight
-	next     chan *delivery // to a slot that is free; closed when nothing more comes
-	limiter  *rate.Limiter  // nil where the rate is unlimited
+	limiter  *rate.Limiter // nil where the rate is unlimited
 	held     held
 	recorder *recorder
 	attempts sync.WaitGroup
+	telling  sync.Mutex // held while the endpoint's failing or its recovery is told
 
 	stopReading context.CancelFunc
 	gone        struct {
@@ -50,6 +49,8 @@ type delivery struct {
 	sequence uint64    // of the event in its stream
 	attempts int       // made so far
 	first    time.Time // of the first attempt; zero before it
+	probe    bool      // made while the breaker is open
+	round    uint32    // of the gate, when the attempt began
 }
 
 // inProgress is an acknowledgement that changes nothing for a message that is
@@ -65,8 +66,6 @@ func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) 
 		Worker:   w,
 		stream:   stream,
 		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
-		slots:    make(chan struct{}, w.endpoint.Concurrency),
-		next:     make(chan *delivery),
 		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]string)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
 	}
@@ -92,7 +91,7 @@ func (s *shift) run(ctx context.Context) error {
 		readers.Go(func() error { return s.read(reading, work, from) })
 	}
 	err := readers.Wait()
-	close(s.next)
+	s.gate.end()
 
 	drain := time.AfterFunc(s.config.DrainTimeout, func() { cutOff(errDrained) })
 	defer drain.Stop()

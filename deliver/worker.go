@@ -18,6 +18,10 @@ import (
 // worker was told to stop, where the configuration does not say.
 const DefaultDrainTimeout = 20 * time.Second
 
+// DefaultMaxProbeWait is the longest time between probes of an endpoint that
+// fails, where the owner of the worker does not say.
+const DefaultMaxProbeWait = 5 * time.Minute
+
 const (
 	// storeTimeout bounds each record, pointer and dead event on its way to
 	// the bus.
@@ -40,9 +44,27 @@ type WorkerConfig struct {
 	// for Run to return.
 	OnGone func(ctx context.Context, reason string) error
 
+	// Failing says that the endpoint was failing when it was last heard of: the
+	// worker begins with a probe.
+	Failing bool
+	// MaxProbeWait bounds the time between probes of an endpoint that fails;
+	// zero means DefaultMaxProbeWait.
+	MaxProbeWait time.Duration
+	// OnFailing is called when the breaker has opened and after each probe that
+	// failed, OnRecovered at the first success after that. After an error they
+	// are called again at the next such occasion. Nil tells nobody.
+	OnFailing   func(ctx context.Context, f Failing) error
+	OnRecovered func(ctx context.Context) error
+
 	// DrainTimeout bounds the attempts in flight at a shutdown; zero means
 	// DefaultDrainTimeout. Attempts cut off then do not count.
 	DrainTimeout time.Duration
+}
+
+// Failing tells that an endpoint fails.
+type Failing struct {
+	Since  time.Time // the first failure after the last success that the worker knows of
+	Reason string
 }
 
 // Worker delivers the events of one endpoint.
@@ -55,6 +77,7 @@ type Worker struct {
 	metrics  *metrics
 	composer *composer
 	filter   *filter
+	gate     *gate
 	timeout  error // the cause of an attempt's end by its timeout
 }
 
@@ -69,8 +92,12 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 	if config.DrainTimeout == 0 {
 		config.DrainTimeout = DefaultDrainTimeout
 	}
+	if config.MaxProbeWait == 0 {
+		config.MaxProbeWait = DefaultMaxProbeWait
+	}
 	e := config.Endpoint.WithDefaults()
 	w := &Worker{config: config, endpoint: e, client: config.Client, logger: config.Logger, tracer: config.Tracer,
+		gate:    newGate(e.Concurrency, config.Failing, config.MaxProbeWait),
 		timeout: fmt.Errorf("timeout: no answer within %s", e.Timeout)}
 	var err error
 	if w.metrics, err = newMetrics(config.Meter, e); err != nil {
@@ -84,6 +111,16 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 	}
 	return w, nil
 }
+
+// Failing tells the worker whether the state that replicas share says that the
+// endpoint fails. While it does, the next success calls OnRecovered.
+func (w *Worker) Failing(yes bool) { w.gate.failing.Store(yes) }
+
+// Breaker returns the state of the endpoint's circuit breaker.
+func (w *Worker) Breaker() Breaker { return w.gate.state() }
+
+// Concurrency returns how many attempts may be in flight now.
+func (w *Worker) Concurrency() int { return int(w.gate.window.size.Load()) }
 
 // errDrained ends attempts that outlast the shutdown.
 var errDrained = errors.New("shutting down")

@@ -14,6 +14,13 @@
 // gives the endpoint another URL, or when the list says that it is not enabled,
 // so that enabling it again begins afresh. Its backlog waits meanwhile.
 //
+// # Failing
+//
+// A worker whose breaker opens has the same bucket say since when the endpoint
+// fails, so that replicas tell of it once, and a worker of such an endpoint
+// begins with a probe. Any success ends it. An endpoint that has had nothing but
+// failures for Config.DisableAfter is disabled as after a 410.
+//
 // # Secrets
 //
 // An endpoint without keys gets a generated secret, kept in the bucket

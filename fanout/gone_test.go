@@ -59,23 +59,23 @@ func TestAnEndpointThatIsGoneIsDisabledEverywhere(t *testing.T) {
 	}
 }
 
-// toldOf returns the event that the subscriber watcher has next.
-func toldOf(t *testing.T, b *bus.Bus) disabledEvent {
+// toldOf returns the notice that the subscriber watcher has next.
+func toldOf(t *testing.T, b *bus.Bus) noticeBody {
 	t.Helper()
 	message, err := durable(t, b, "watcher").Next(jetstream.FetchMaxWait(patience))
 	if err != nil {
-		t.Fatalf("event %s: %v", disabledType, err)
+		t.Fatalf("next notice: %v", err)
 	}
 	got, err := event.Decode(message.Headers(), message.Data())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Source != event.System || got.Type != disabledType || got.ContentType != "application/json" {
-		t.Errorf("event: got source %q, type %q, content type %q", got.Source, got.Type, got.ContentType)
-	}
-	var body disabledEvent
+	var body noticeBody
 	if err := json.Unmarshal(got.Data, &body); err != nil {
 		t.Fatalf("body %s: %v", got.Data, err)
+	}
+	if got.Source != event.System || got.Type != body.Type || got.ContentType != "application/json" {
+		t.Errorf("event: got source %q, type %q, content type %q about a %q", got.Source, got.Type, got.ContentType, body.Type)
 	}
 	if err := message.DoubleAck(t.Context()); err != nil {
 		t.Fatal(err)

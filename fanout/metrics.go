@@ -33,7 +33,11 @@ func (r *Registry) register() (unregister func() error, err error) {
 		metric.WithDescription("1 while the endpoint gets events, 0 while they wait."))
 	waiting, err3 := meter.Int64ObservableGauge("jethook.retry.waiting", metric.WithUnit("{event}"),
 		metric.WithDescription("Deliveries that are due again later, over all endpoints."))
-	if err := errors.Join(err1, err2, err3); err != nil {
+	breaker, err4 := meter.Int64ObservableGauge("jethook.deliver.breaker",
+		metric.WithDescription("0 while events are delivered to the endpoint, 2 while they wait because it fails, 1 while one of them is tried."))
+	concurrency, err5 := meter.Int64ObservableGauge("jethook.deliver.concurrency", metric.WithUnit("{attempt}"),
+		metric.WithDescription("Attempts that may be in flight now."))
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return nil, fmt.Errorf("make the gauges: %w", err)
 	}
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -50,11 +54,19 @@ func (r *Registry) register() (unregister func() error, err error) {
 				o.ObserveInt64(pending, n, labels)
 			}
 		}
+		for w := range r.workers {
+			if w.stopping || w.delivery == nil {
+				continue
+			}
+			labels := metric.WithAttributes(attribute.String(event.AttrEndpoint, w.ref.name), attribute.String(event.AttrEnv, string(w.ref.env)))
+			o.ObserveInt64(breaker, int64(w.delivery.Breaker()), labels)
+			o.ObserveInt64(concurrency, int64(w.delivery.Concurrency()), labels)
+		}
 		if r.gauges.known {
 			o.ObserveInt64(waiting, r.gauges.waiting)
 		}
 		return nil
-	}, pending, enabled, waiting)
+	}, pending, enabled, waiting, breaker, concurrency)
 	if err != nil {
 		return nil, fmt.Errorf("register the gauges: %w", err)
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/jethook/jethook/internal/signature"
 )
 
-// Config is what a Registry needs. Every field is required but Tracer, DrainTimeout and
-// the keyset's two, of which the first that is set is used.
+// Config is what a Registry needs. Every field is required but Tracer, DrainTimeout,
+// DisableAfter and the keyset's two, of which the first that is set is used.
 type Config struct {
 	Bus    *bus.Bus
 	Client *deliver.Client // shared by all workers
@@ -29,6 +29,10 @@ type Config struct {
 	// DrainTimeout is how long a worker's attempts in flight may go on after it
 	// was stopped; zero means deliver.DefaultDrainTimeout.
 	DrainTimeout time.Duration
+
+	// DisableAfter is how long an endpoint may have nothing but failures before
+	// it is disabled; zero means for ever.
+	DisableAfter time.Duration
 
 	// Keyset is a cleartext Tink keyset for AEAD in JSON, which encrypts
 	// generated secrets. It is itself a secret.
@@ -48,6 +52,7 @@ type Config struct {
 type Registry struct {
 	config  Config
 	vault   *vault
+	now     func() time.Time
 	changed chan struct{} // tells Run that wanted or records differ
 
 	applying sync.Mutex   // held by Apply
@@ -69,12 +74,16 @@ func New(config Config) (*Registry, error) {
 		config.Meter == nil || config.ShowSecret == nil {
 		return nil, errors.New("fanout: Bus, Client, Logger, Meter and ShowSecret are required")
 	}
+	if config.DisableAfter < 0 {
+		return nil, errors.New("fanout: DisableAfter is negative")
+	}
 	return &Registry{
 		config: config,
 		vault: &vault{
 			bus: config.Bus, logger: config.Logger, text: config.Keyset, file: config.KeysetFile,
 			showSecret: config.ShowSecret, keys: make(map[string]signature.Key),
 		},
+		now:     time.Now,
 		changed: make(chan struct{}, 1),
 		wanted:  make(map[ref]Endpoint),
 		records: make(map[string]record),
@@ -159,8 +168,8 @@ func (r *Registry) sync() error {
 	return nil
 }
 
-// clearStates ends the disabling of endpoints whose URL has changed since, and
-// of those that the list does not enable. It comes after adopt, as gone looks
+// clearStates ends the disabling and the failing of endpoints whose URL has
+// changed since, and of those that the list does not enable. It comes after adopt, as gone looks
 // at the list after it wrote, so that one of the two sees what the other did.
 func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 	records, err := states(ctx, p.states)
@@ -169,7 +178,7 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 	}
 	for of, e := range p.endpoints {
 		found, ok := records[of.key()]
-		if !ok || found.Disabled == nil || e.Enabled && found.bars(e.URL) {
+		if !ok || e.Enabled && (found.bars(e.URL) || found.fails(e.URL)) {
 			continue
 		}
 		if err := enable(ctx, p.states, of.key(), found); err != nil {
@@ -177,6 +186,9 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 		}
 		found.deleted = true
 		r.note(of.key(), found)
+		if found.Disabled == nil {
+			continue
+		}
 		r.config.Logger.Info("endpoint is no longer disabled", event.AttrEndpoint, of.name, event.AttrEnv, of.env,
 			"disabled_at", found.Disabled.At, "reason", found.Disabled.Reason)
 	}

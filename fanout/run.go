@@ -64,6 +64,7 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 		e, ok := r.wanted[w.ref]
 		if ok && r.deliversLocked(&e) && w.serves(&e) {
 			served[w.ref] = true
+			w.tellLocked(r.failsLocked(&w.endpoint))
 			continue
 		}
 		w.stopLocked()

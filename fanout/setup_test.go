@@ -158,6 +158,7 @@ func (r *replica) apply(t *testing.T, endpoints []Endpoint, subscribers ...Subsc
 type receiver struct {
 	url    string
 	status atomic.Int32
+	calls  atomic.Int32
 	got    chan string
 }
 
@@ -167,6 +168,7 @@ func newReceiver(t *testing.T) *receiver {
 	r.status.Store(http.StatusOK)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		_, _ = io.Copy(io.Discard, req.Body)
+		r.calls.Add(1)
 		status := int(r.status.Load())
 		w.WriteHeader(status)
 		if status == http.StatusOK {

@@ -18,6 +18,7 @@ import (
 // bucket bus.Endpoints.
 type state struct {
 	Disabled *disabled `json:"disabled,omitempty"`
+	Failing  *failing  `json:"failing,omitempty"` // not beside Disabled
 }
 
 // disabled says since when and why an endpoint gets nothing. It is about one
@@ -27,6 +28,18 @@ type disabled struct {
 	At          time.Time `json:"at"`
 	Fingerprint string    `json:"fingerprint"` // of the URL that answered
 }
+
+// failing says since when an endpoint takes nothing, and what was told of it.
+// It is about one URL as well.
+type failing struct {
+	Since       time.Time `json:"since"`
+	Reason      string    `json:"reason"`
+	Fingerprint string    `json:"fingerprint"`
+	Told        int       `json:"told"` // the percent of the latest notice; untold before the first
+}
+
+// untold is less than the percent of any notice.
+const untold = -1
 
 // record is a state and its place in the bucket's history. Deleted ones keep
 // their revision, so that an older state that arrives late is recognised.
@@ -40,6 +53,11 @@ type record struct {
 // events.
 func (r record) bars(url string) bool {
 	return !r.deleted && r.Disabled != nil && r.Disabled.Fingerprint == fingerprint(url)
+}
+
+// fails reports whether the record says that an endpoint with that URL fails.
+func (r record) fails(url string) bool {
+	return !r.deleted && r.Failing != nil && r.Failing.Fingerprint == fingerprint(url)
 }
 
 // fingerprint tells URLs apart without showing them: they may hold a token.
@@ -105,34 +123,75 @@ func stopWatching(watcher jetstream.KeyWatcher) {
 	}
 }
 
-// disable writes that the endpoint is disabled and returns the record in
-// force: that of another replica where it was first.
-func disable(ctx context.Context, bucket jetstream.KeyValue, key string, d disabled) (record, error) {
-	value, err := json.Marshal(state{Disabled: &d})
-	if err != nil {
-		return record{}, err
-	}
+// change replaces a state by what next makes of it, again when somebody else
+// changes it meanwhile, and returns the record in force. An empty state is
+// removed; one that next leaves as it is, is not written.
+func change(ctx context.Context, bucket jetstream.KeyValue, key string, next func(have state) state) (record, error) {
 	for range maxRaces {
+		have := record{deleted: true}
 		entry, err := bucket.Get(ctx, key)
-		var revision uint64
 		switch {
-		case errors.Is(err, jetstream.ErrKeyNotFound):
-			revision, err = bucket.Create(ctx, key, value)
 		case err == nil:
-			have, broken := decodeRecord(entry)
-			if broken == nil && have.Disabled != nil && have.Disabled.Fingerprint == d.Fingerprint {
-				return have, nil
+			if have, err = decodeRecord(entry); err != nil { // nobody of ours wrote it: it counts as none
+				have = record{revision: entry.Revision()}
 			}
-			revision, err = bucket.Update(ctx, key, value, entry.Revision())
+		case !errors.Is(err, jetstream.ErrKeyNotFound):
+			return record{}, err
 		}
+		to := record{state: next(have.state)}
+		if to.state == have.state {
+			return have, nil
+		}
+		to.revision, err = write(ctx, bucket, key, to.state, have.revision)
 		if err == nil {
-			return record{state: state{Disabled: &d}, revision: revision}, nil
+			to.deleted = to.state == state{}
+			return to, nil
 		}
 		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 			return record{}, err
 		}
 	}
 	return record{}, errors.New("others keep changing the endpoint's state")
+}
+
+// write stores a state in place of that revision, where 0 is none, and returns
+// the new revision: the same where it removes the state.
+func write(ctx context.Context, bucket jetstream.KeyValue, key string, to state, revision uint64) (uint64, error) {
+	if to == (state{}) {
+		return revision, bucket.Delete(ctx, key, jetstream.LastRevision(revision))
+	}
+	value, err := json.Marshal(to)
+	if err != nil {
+		return 0, err
+	}
+	if revision == 0 {
+		return bucket.Create(ctx, key, value)
+	}
+	return bucket.Update(ctx, key, value, revision)
+}
+
+// disable writes that the endpoint is disabled and returns the record in
+// force: that of another replica where it was first.
+func disable(ctx context.Context, bucket jetstream.KeyValue, key string, d disabled) (record, error) {
+	return change(ctx, bucket, key, func(have state) state {
+		if have.Disabled != nil && have.Disabled.Fingerprint == d.Fingerprint {
+			return have
+		}
+		return state{Disabled: &d}
+	})
+}
+
+// fail writes that the endpoint fails and returns the record in force: what
+// another replica wrote before stands, and so does that it is disabled.
+func fail(ctx context.Context, bucket jetstream.KeyValue, key string, f failing) (record, error) {
+	f.Told = untold
+	return change(ctx, bucket, key, func(have state) state {
+		if have.Disabled != nil && have.Disabled.Fingerprint == f.Fingerprint ||
+			have.Failing != nil && have.Failing.Fingerprint == f.Fingerprint {
+			return have
+		}
+		return state{Failing: &f}
+	})
 }
 
 // enable removes a record, unless it was changed since it was read.

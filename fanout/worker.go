@@ -16,13 +16,21 @@ type worker struct {
 	endpoint deliver.Endpoint
 	stop     context.CancelFunc
 	stopping bool
-	done     chan struct{} // closed when it has drained
+	delivery *deliver.Worker // the latest; nil before the first
+	done     chan struct{}   // closed when it has drained
 }
 
 // serves reports whether the worker delivers by these very settings. Keys are
 // compared by their material, which never leaves them.
 func (w *worker) serves(e *Endpoint) bool {
 	return reflect.DeepEqual(w.endpoint, e.Endpoint)
+}
+
+// tellLocked passes on whether replicas say that the endpoint fails.
+func (w *worker) tellLocked(fails bool) {
+	if w.delivery != nil {
+		w.delivery.Failing(fails)
+	}
 }
 
 func (w *worker) stopLocked() {
@@ -36,7 +44,7 @@ func (r *Registry) startLocked(ctx context.Context, group *errgroup.Group, e *En
 	r.workers[w] = struct{}{}
 	group.Go(func() error {
 		defer stop()
-		r.deliver(ctx, &w.endpoint)
+		r.deliver(ctx, w)
 		r.mu.Lock()
 		delete(r.workers, w)
 		r.mu.Unlock()
@@ -47,11 +55,16 @@ func (r *Registry) startLocked(ctx context.Context, group *errgroup.Group, e *En
 
 // deliver runs a worker until ctx ends. One that ends by itself costs the
 // others nothing and starts again after a pause.
-func (r *Registry) deliver(ctx context.Context, e *deliver.Endpoint) {
+func (r *Registry) deliver(ctx context.Context, w *worker) {
+	e := &w.endpoint
 	for {
-		w, err := deliver.NewWorker(r.workerConfig(e))
+		delivery, err := deliver.NewWorker(r.workerConfig(e))
 		if err == nil {
-			err = w.Run(ctx)
+			r.mu.Lock()
+			w.delivery = delivery
+			w.tellLocked(r.failsLocked(e))
+			r.mu.Unlock()
+			err = delivery.Run(ctx)
 		}
 		if err != nil {
 			r.config.Logger.Error("delivery worker ended", event.AttrEndpoint, e.Name, event.AttrEnv, e.Env,
@@ -65,6 +78,8 @@ func (r *Registry) deliver(ctx context.Context, e *deliver.Endpoint) {
 }
 
 func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return deliver.WorkerConfig{
 		Endpoint: *e,
 		Bus:      r.config.Bus,
@@ -73,6 +88,11 @@ func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {
 		Tracer:   r.config.Tracer,
 		Meter:    r.config.Meter,
 		OnGone:   func(ctx context.Context, reason string) error { return r.gone(ctx, e, reason) },
+
+		Failing:      r.failsLocked(e),
+		MaxProbeWait: r.config.probeWait(),
+		OnFailing:    func(ctx context.Context, f deliver.Failing) error { return r.failing(ctx, e, f) },
+		OnRecovered:  func(ctx context.Context) error { return r.recovered(ctx, e) },
 
 		DrainTimeout: r.config.DrainTimeout,
 	}

@@ -135,6 +135,7 @@ func (a *App) openDelivery(c *config.Config) error {
 		Meter:      a.telemetry.meter("deliver"),
 
 		DrainTimeout: c.Listen.DrainTimeout,
+		DisableAfter: c.Deliver.DisableAfter,
 	})
 	return err
 }

@@ -101,6 +101,7 @@ func needRestart(old, next *config.Config) []string {
 		{"listen", old.Listen, next.Listen},
 		{"nats", old.NATS, next.NATS},
 		{"encryption", old.Encryption, next.Encryption},
+		{"deliver.disable_after", old.Deliver.DisableAfter, next.Deliver.DisableAfter},
 		{"log", old.Log, next.Log},
 	} {
 		if !reflect.DeepEqual(setting.old, setting.next) {

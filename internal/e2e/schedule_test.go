@@ -75,6 +75,7 @@ func TestAnEventWhoseAttemptsAreUsedUpIsDead(t *testing.T) {
 	}{
 		{"three attempts are the first and two more", "retry: {attempts: 3, initial: 50ms, multiplier: 1, jitter: 0}", 3},
 		{"one attempt is the first", "retry: {attempts: 1, initial: 50ms}", 1},
+		{"however many fail in a row", "retry: {attempts: 12, initial: 100ms, multiplier: 1}", 12},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

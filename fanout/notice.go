@@ -1,0 +1,52 @@
+package fanout
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+// notice is an event of jethook's own about an endpoint.
+type notice struct {
+	kind string // its type
+	at   time.Time
+	id   string // a function of the endpoint's record, so that replicas tell of one thing once
+	data noticeData
+}
+
+// noticeBody is the event's body.
+type noticeBody struct {
+	Type      string     `json:"type"`
+	Timestamp time.Time  `json:"timestamp"`
+	Data      noticeData `json:"data"`
+}
+
+type noticeData struct {
+	Endpoint string    `json:"endpoint"`
+	Env      event.Env `json:"env"`
+	Since    time.Time `json:"since,omitzero"` // of the first failure
+	Reason   string    `json:"reason,omitempty"`
+	Percent  *int      `json:"percent,omitempty"` // of the time to disabling
+}
+
+// publish stores a notice, once whoever publishes it. An endpoint that gets
+// notices about itself makes no more of them by failing at these: there is one
+// for each change of its state.
+func (r *Registry) publish(ctx context.Context, about ref, n notice) error {
+	n.data.Endpoint, n.data.Env = about.name, about.env
+	body, err := json.Marshal(noticeBody{Type: n.kind, Timestamp: n.at.UTC(), Data: n.data})
+	if err != nil {
+		return fmt.Errorf("write event %s: %w", n.kind, err)
+	}
+	if _, err := r.config.Bus.Publish(ctx, &event.Event{
+		ID:  event.NewID(about.env, event.System, about.name+" "+n.id),
+		Env: about.env, Source: event.System, Type: n.kind, Time: n.at,
+		ContentType: "application/json", Data: body,
+	}); err != nil {
+		return fmt.Errorf("publish %s about endpoint %s: %w", n.kind, about, err)
+	}
+	return nil
+}
