@@ -36,6 +36,7 @@ type barrier struct {
 	// of the flushing goroutine alone
 	blocks map[string]*blocks
 	took   time.Duration // by the last flush
+	began  time.Time     // when the last one that succeeded did
 }
 
 // round is one flush to come and those who wait for it.
@@ -73,8 +74,9 @@ func newBarrier(storeDir string) (*barrier, error) {
 		stopped: make(chan struct{}),
 		next:    newRound(),
 		blocks:  make(map[string]*blocks),
+		began:   time.Now(),
 	}
-	if err := errors.Join(b.syncTree(), syncAbove(storeDir)); err != nil {
+	if err := errors.Join(b.syncAll(), syncAbove(storeDir)); err != nil {
 		return nil, err
 	}
 	go b.run()
@@ -132,9 +134,7 @@ func (b *barrier) run() {
 			r := b.take()
 			err := b.err() // of a flush during which these came
 			if err == nil {
-				began := time.Now()
-				err = b.flush(r.streams)
-				b.took = time.Since(began)
+				err = b.flushRound(r)
 			}
 			b.finish(r, err)
 		case <-b.quit:
@@ -143,6 +143,29 @@ func (b *barrier) run() {
 			return
 		}
 	}
+}
+
+// flushRound leaves word of a failure for the next start.
+func (b *barrier) flushRound(r *round) error {
+	began := time.Now()
+	err := b.flush(r.streams)
+	b.took = time.Since(began)
+	if err != nil {
+		return errors.Join(err, failure{Boot: bootID(), Since: b.began}.record(b.store))
+	}
+	b.began = began
+	return nil
+}
+
+// syncAll is syncTree, and fails the barrier where that fails. What has not
+// reached the disk may be of any age.
+func (b *barrier) syncAll() error {
+	err := b.syncTree()
+	if err != nil {
+		err = errors.Join(err, failure{Boot: bootID()}.record(b.store))
+		b.fail(err)
+	}
+	return err
 }
 
 // gather waits for the publishes under way to join the next round.

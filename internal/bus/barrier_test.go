@@ -1,10 +1,13 @@
 package bus
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +41,84 @@ func TestAFlushThatFailsFailsEveryWaiterAndReadiness(t *testing.T) {
 	}
 	if _, err := b.Publish(t.Context(), numbered(9)); !errors.Is(err, event.ErrUnavailable) {
 		t.Errorf("error %v after the obstacle is gone: what the kernel forgot must not be taken as stored", err)
+	}
+}
+
+func TestWhatAFailedFlushLeftIsWrittenAnewAtTheNextStart(t *testing.T) {
+	dir, log := t.TempDir(), new(logBuffer)
+	config := embedded(dir, Power)
+	config.Logger = slog.New(slog.NewTextHandler(log, nil))
+	b, err := Open(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, numbered(0))
+	obstacle := filepath.Join(b.barrier.streams, StreamName(event.Prod), "msgs", "2.blk")
+	if err := os.Symlink("2.blk", obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Publish(t.Context(), numbered(1)); !errors.Is(err, event.ErrUnavailable) {
+		t.Fatalf("error %v, want event.ErrUnavailable", err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	old := filepath.Join(dir, "old")
+	if err := os.WriteFile(old, []byte("whole"), 0o400); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now().Add(-2 * failureMargin).Truncate(time.Second)
+	if err := os.Chtimes(old, before, before); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, config)
+	if !strings.Contains(log.String(), "written anew") {
+		t.Errorf("the log does not tell of it:\n%s", log)
+	}
+	if receipt := publish(t, again, numbered(0)); !receipt.Duplicate {
+		t.Errorf("receipt %+v of what was stored before, want a duplicate", receipt)
+	}
+	publish(t, again, numbered(1))
+	if about, err := os.Stat(old); err != nil || !about.ModTime().Equal(before) {
+		t.Errorf("a file that was whole was written to: %v %v", about, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, failureFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the word of the failure is still there: %v", err)
+	}
+}
+
+func TestAFailureInAnotherBootIsForgotten(t *testing.T) {
+	dir := t.TempDir()
+	if err := (failure{Boot: "another"}).record(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := mendStore(dir, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, failureFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the word of the failure is still there: %v", err)
+	}
+}
+
+func TestAFileThatIsWrittenAnewKeepsItsContent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "1.blk")
+	for _, size := range []int{0, 1, 256 << 10, 256<<10 + 1, 1 << 20} {
+		content := make([]byte, size)
+		for i := range content {
+			content[i] = byte(i * 7)
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := rewrite(path); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d bytes became %d, or others; error %v", size, len(got), err)
+		}
 	}
 }
 

@@ -93,5 +93,5 @@ func (b *Bus) Sync() error {
 	if b.barrier == nil {
 		return nil
 	}
-	return b.barrier.syncTree()
+	return b.barrier.syncAll()
 }

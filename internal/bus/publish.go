@@ -67,6 +67,9 @@ func (b *Bus) put(ctx context.Context, stream string, m *nats.Msg) (*jetstream.P
 	if b.barrier == nil {
 		return b.store(ctx, m)
 	}
+	if err := b.barrier.err(); err != nil { // and nothing more is written behind the hole
+		return nil, fmt.Errorf("flush %s: %w: %w", stream, event.ErrUnavailable, err)
+	}
 	b.barrier.coming.Add(1)
 	ack, err := b.store(ctx, m)
 	b.barrier.coming.Add(-1)

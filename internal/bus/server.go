@@ -45,6 +45,9 @@ func (b *Bus) startServer() error {
 	if b.lock, err = lockStore(embedded.StoreDir); err != nil {
 		return err
 	}
+	if err := mendStore(embedded.StoreDir, b.config.Logger); err != nil {
+		return err
+	}
 	b.cursors = newCursors(embedded, b.config.Logger)
 	if err := b.cursors.distrust(embedded.StoreDir); err != nil {
 		return err
