@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -260,6 +261,30 @@ func TestEveryDirectDependencyHasItsReason(t *testing.T) {
 	for path := range strings.FieldsSeq(string(output)) {
 		if !strings.Contains(string(text), "`"+path+"`") {
 			t.Errorf("ARCHITECTURE.md does not say what %s saves", path)
+		}
+	}
+}
+
+func TestTheTestsThatTheREADMENamesExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exist := make(map[string]bool)
+	sources(t, func(path, _ string, file *ast.File, _ *token.FileSet) {
+		for _, declaration := range file.Decls {
+			if function, ok := declaration.(*ast.FuncDecl); ok && strings.HasSuffix(path, "_test.go") {
+				exist[function.Name.Name] = true
+			}
+		}
+	})
+	named := regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(text), -1)
+	if len(named) == 0 {
+		t.Error("README.md names no test")
+	}
+	for _, name := range named {
+		if !exist[name] {
+			t.Errorf("README.md names %s, which does not exist", name)
 		}
 	}
 }
