@@ -39,6 +39,10 @@ type Endpoint struct {
 	Filter      string        // an expression over the JSON body; empty lets every event through
 	Header      http.Header   // sent with every attempt; may hold secrets
 	Retry       Retry
+
+	// SystemEvents has jethook's own events delivered too, where the durable
+	// consumer selects them.
+	SystemEvents bool
 }
 
 // Style names how deliveries are signed.

@@ -32,6 +32,29 @@ func TestAnEventThatTheFilterDoesNotWantIsSettledWithoutAnAttempt(t *testing.T) 
 	}
 }
 
+func TestJethooksOwnEventsAreDeliveredOnlyWhereTheyAreAskedFor(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		b := newBench(t, always(200))
+		b.endpoint.SystemEvents = asked
+		b.start()
+		own := sample()
+		own.ID, own.Source, own.Type = event.NewID(event.Test, event.System, "1"), event.System, "jethook.endpoint.failing"
+		b.store(own)
+		other := b.publish("2", []byte(`{}`))
+		want := map[string]bool{string(other.ID): true}
+		if asked {
+			want[string(own.ID)] = true
+		}
+		for range len(want) {
+			delete(want, b.receiver.next().header.Get("Webhook-Id"))
+		}
+		b.settled("EVENTS_TEST", "billing")
+		if len(want) > 0 || len(b.receiver.got) > 0 {
+			t.Errorf("asked for: %v; not delivered: %v, and %d more deliveries", asked, want, len(b.receiver.got))
+		}
+	}
+}
+
 func TestAnEventThatTheFilterCannotReadIsDeadAndNeverDropped(t *testing.T) {
 	for name, body := range map[string]string{"not JSON": "a=1", "another type": `{"amount":"1000"}`} {
 		t.Run(name, func(t *testing.T) {

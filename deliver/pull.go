@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/event"
 )
 
 // stallWait is how long the iterator is waited for after a message. It misses
@@ -129,6 +131,9 @@ func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) 
 		return nil
 	}
 	wanted, err := s.filter.match(d.event.Data)
+	if d.event.Source == event.System && !s.endpoint.SystemEvents {
+		wanted, err = false, nil
+	}
 	switch {
 	case err != nil:
 		s.attempts.Go(func() { s.bury(work, d, &Attempt{Reason: err.Error()}) })

@@ -271,7 +271,7 @@ func TestAnEndpointThatFailsAtWhatIsToldOfItTellsNoMore(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	to := newReceiver(t)
 	to.status.Store(http.StatusBadGateway)
-	e := endpoint(t, "billing", to.url, ">")
+	e := endpoint(t, "billing", to.url, ">", "jethook.>")
 	e.Retry = deliver.Retry{Attempts: 100, Initial: 20 * time.Millisecond, Multiplier: 1, MaxInterval: time.Second}
 	r := newReplica(t, b, hasten)
 	began := time.Now()

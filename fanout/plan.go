@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -118,7 +119,8 @@ func (r *Registry) complete(ctx context.Context, p *plan, of ref) error {
 			p.drafts = append(p.drafts, d)
 		}
 		e.Keys = []signature.Key{key}
-		p.endpoints[of] = e
 	}
+	e.SystemEvents = slices.ContainsFunc(e.Events, event.Pattern.NamesSystem)
+	p.endpoints[of] = e
 	return e.Endpoint.Validate()
 }

@@ -57,6 +57,14 @@ func (p Pattern) Subject(env Env) string {
 	return string(b)
 }
 
+// NamesSystem reports whether the pattern asks for jethook's own events by name.
+// A wildcard in the place of the source does not: whoever wants every provider's
+// events does not want to be told of other endpoints.
+func (p Pattern) NamesSystem() bool {
+	source, _, _ := strings.Cut(string(p), ".")
+	return source == System
+}
+
 // Covers reports whether every event that q selects is selected by p too.
 func (p Pattern) Covers(q Pattern) bool {
 	outer, inner := strings.Split(string(p), "."), strings.Split(string(q), ".")

@@ -54,6 +54,15 @@ func TestAPatternSelectsWhatItSays(t *testing.T) {
 	}
 }
 
+func TestOnlyAPatternThatNamesJethookAsksForItsEvents(t *testing.T) {
+	for pattern, want := range map[Pattern]bool{AllEvents: false, "*.>": false, "*.endpoint.disabled": false, "jethooks.>": false,
+		"jethook.>": true, "jethook.endpoint.*": true} {
+		if got := pattern.NamesSystem(); got != want {
+			t.Errorf("%q: %v, want %v", pattern, got, want)
+		}
+	}
+}
+
 func TestABadPatternIsRefused(t *testing.T) {
 	for _, pattern := range []string{"", "clink", "clink.", ".a", "a..b", "a.>.b", ">.a", "a.b*", "a.>b", "a." + strings.Repeat("x", 400)} {
 		if p, err := ParsePattern(pattern); err == nil {
