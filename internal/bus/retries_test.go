@@ -116,6 +116,23 @@ func TestRetriesAreFlushedWhenTheyHaveChanged(t *testing.T) {
 	}
 }
 
+// The directory's time is as coarse as the kernel's clock.
+func TestABlockThatIsMadeJustAfterALookIsSeen(t *testing.T) {
+	b := newBlocks(t.TempDir())
+	at := time.Now().Add(-time.Hour)
+	for number := range 2 {
+		if err := os.WriteFile(b.path(number+1), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(b.dir, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.traces(); err != nil || b.last != number+1 {
+			t.Errorf("the newest block is taken for %d, %v; want %d", b.last, err, number+1)
+		}
+	}
+}
+
 func TestABlockThatTheServerWroteAnewIsFlushed(t *testing.T) {
 	dir := t.TempDir()
 	b := newBlocks(dir)
