@@ -245,9 +245,10 @@ func (b *barrier) newBlocks(stream string) *blocks {
 
 // syncTree flushes the definitions of streams and consumers, which the server
 // writes without flushing, every block file, and the names of the directories
-// on the way there.
+// on the way there. What else there is in the store directory is not ours, such
+// as lost+found where it is a volume of its own.
 func (b *barrier) syncTree() error {
-	return filepath.WalkDir(b.store, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(serverDir(b.store), func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // the server replaces files as it runs
 		}
@@ -259,7 +260,11 @@ func (b *barrier) syncTree() error {
 		}
 		return nil
 	})
+	return errors.Join(err, syncPath(b.store))
 }
+
+// serverDir is all that the server makes in the store directory.
+func serverDir(storeDir string) string { return filepath.Join(storeDir, "jetstream") }
 
 // syncAbove flushes the names of a directory and of those above it, which may
 // have been made just now. Those that are not ours to open are not ours either.

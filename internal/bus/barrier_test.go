@@ -67,7 +67,7 @@ func TestWhatAFailedFlushLeftIsWrittenAnewAtTheNextStart(t *testing.T) {
 	if err := os.Remove(obstacle); err != nil {
 		t.Fatal(err)
 	}
-	old := filepath.Join(dir, "old")
+	old := filepath.Join(serverDir(dir), "old")
 	if err := os.WriteFile(old, []byte("whole"), 0o400); err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,10 @@ func TestOfTwoFailuresAtOneTimeThatWhichReachesFurtherBackStays(t *testing.T) {
 	}
 	broken := errors.New("broken")
 	blocks.sync = func(string) error { // of the newest block, while Sync fails as well
-		if err := os.Symlink("loop", filepath.Join(b.store, "loop")); err != nil {
+		if err := os.MkdirAll(b.streams, 0o700); err != nil {
+			t.Error(err)
+		}
+		if err := os.Symlink("loop", filepath.Join(b.streams, "loop")); err != nil {
 			t.Error(err)
 		}
 		if err := b.syncAll(); err == nil {
@@ -122,6 +125,22 @@ func TestOfTwoFailuresAtOneTimeThatWhichReachesFurtherBackStays(t *testing.T) {
 	}
 	if err != nil || !left.Since.IsZero() {
 		t.Errorf("left %+v, error %v; want word that everything may be lost", left, err)
+	}
+}
+
+func TestWhatIsNotOursInTheStoreDirectoryIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	// What cannot be opened, as lost+found of a volume by anybody but root.
+	if err := os.Symlink("lost+found", filepath.Join(dir, "lost+found")); err != nil {
+		t.Fatal(err)
+	}
+	if err := (failure{Boot: bootID()}).record(dir); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, embedded(dir, Power))
+	publish(t, b, numbered(0))
+	if err := b.Sync(); err != nil {
+		t.Error(err)
 	}
 }
 
