@@ -212,6 +212,53 @@ func TestADueEventThatIsNotThereIsDead(t *testing.T) {
 	}
 }
 
+// However often the pointer was handed back while the endpoint was down.
+func TestAnEventThatAReplicaDoesNotHaveYetIsNotTakenForExpired(t *testing.T) {
+	b := newBench(t, always(200))
+	b.makeDurable()
+	b.publish("1", []byte(`{}`))
+	s, err := b.worker().open(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pointer := Pointer{Env: b.endpoint.Env, Endpoint: b.endpoint.Name, Sequence: 1, EventID: event.NewID(event.Test, "shop", "1")}
+	if _, err := b.bus.Put(b.ctx, bus.Retry, pointer.At(time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	var msg jetstream.Msg
+	for range 6 {
+		if msg, err = s.sources[1].consumer.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if err := msg.Nak(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The server answers direct requests no more, and something else does as a
+	// replica that lags.
+	config := s.stream.CachedInfo().Config
+	config.AllowDirect = false
+	if _, err := b.bus.JetStream().UpdateStream(b.ctx, config); err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan struct{}, 10)
+	lagging, err := b.bus.JetStream().Conn().Subscribe("$JS.API.DIRECT.GET.EVENTS_TEST", func(request *nats.Msg) {
+		asked <- struct{}{}
+		_ = request.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"404"}, "Description": {"Message Not Found"}}})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lagging.Unsubscribe() }()
+	d := &delivery{msg: msg}
+	if reason, err := s.load(b.ctx, d); reason != "" || err != nil || d.event == nil {
+		t.Errorf("reason %q, error %v; want the event", reason, err)
+	}
+	if len(asked) != 1 {
+		t.Error("no replica was asked")
+	}
+}
+
 func TestAMessageThatIsNoEventIsDead(t *testing.T) {
 	b := newBench(t, always(200))
 	b.start()

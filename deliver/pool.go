@@ -34,6 +34,10 @@ func newPool(dialer *net.Dialer, heads *heads) *pool {
 // idle is no failed attempt: another one is used, once.
 func (p *pool) post(ctx context.Context, to *target, header http.Header, data []byte) answer {
 	w := p.take(to.address)
+	for w != nil && !w.silent() {
+		_ = w.Close()
+		w = p.take(to.address)
+	}
 	for kept := w != nil; ; kept = false {
 		if w == nil {
 			p.mu.Lock()

@@ -43,7 +43,6 @@ type source struct {
 type delivery struct {
 	msg      jetstream.Msg
 	key      messageKey
-	fetches  uint64 // how often the server has handed the message out
 	event    *event.Event
 	eventID  event.ID
 	sequence uint64    // of the event in its stream

@@ -36,7 +36,9 @@ func (s *shift) tell(ctx context.Context, n news) {
 	defer s.telling.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if n.failing && s.config.OnFailing != nil {
+	// A probe may have succeeded, and told of it, while the event was settled that
+	// opened the breaker.
+	if n.failing && s.gate.state() != BreakerClosed && s.config.OnFailing != nil {
 		if err := s.config.OnFailing(ctx, Failing{Since: n.since.UTC(), Reason: n.reason}); err != nil {
 			s.logger.Warn("that the endpoint fails could not be shared; the next probe tells of it again", "endpoint", s.endpoint, "error", err)
 		}

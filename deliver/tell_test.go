@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -39,6 +40,27 @@ func TestThatAnEndpointFailsAndRecoversIsTold(t *testing.T) {
 	b.settled("EVENTS_TEST", "billing")
 	if n := len(recovered); n != 0 {
 		t.Errorf("the recovery was told %d times more", n)
+	}
+}
+
+func TestAnOutageIsNotToldAfterItsEnd(t *testing.T) {
+	told := make(chan string, 10)
+	s := &shift{Worker: &Worker{gate: newGate(4, false, DefaultMaxProbeWait), logger: slog.New(slog.DiscardHandler), config: WorkerConfig{
+		OnFailing:   func(context.Context, Failing) error { told <- "failing"; return nil },
+		OnRecovered: func(context.Context) error { told <- "recovered"; return nil },
+	}}}
+	var opened news
+	for i := range uint64(breakerFailures) {
+		opened = s.gate.ended(&delivery{sequence: i}, signalDown, "status 500", time.Time{})
+	}
+	closed := s.gate.ended(&delivery{probe: true}, signalWell, "", time.Time{})
+	if !opened.failing || !closed.recovered {
+		t.Fatalf("opened with %+v, closed with %+v", opened, closed)
+	}
+	s.tell(t.Context(), closed)
+	s.tell(t.Context(), opened) // its event took longer to settle
+	if got := <-told; got != "recovered" || len(told) != 0 {
+		t.Errorf("told %s and %d more, want the recovery alone", got, len(told))
 	}
 }
 

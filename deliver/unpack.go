@@ -7,17 +7,13 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 )
 
-const (
-	// lookAgain is the wait before a message is taken up again that could not
-	// be handled just now, though nothing is wrong with the endpoint.
-	lookAgain = 2 * time.Second
-	// maxLooks is how often an event is looked for that its stream does not
-	// have, since a replica may lag behind.
-	maxLooks = 5
-)
+// lookAgain is the wait before a message is taken up again that could not be
+// handled just now, though nothing is wrong with the endpoint.
+const lookAgain = 2 * time.Second
 
 // unpack finds the event of a message and reports whether there is one to
 // deliver; where there is none the message is settled or handed back.
@@ -57,8 +53,11 @@ func (s *shift) load(ctx context.Context, d *delivery) (reason string, err error
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	stored, err := s.stream.GetMsg(ctx, p.Sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // a replica that lags says so too
+		stored, err = s.fromLeader(ctx, p.Sequence)
+	}
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return s.missing(ctx, d, err)
+		return "event expired from the stream", nil
 	}
 	if err != nil {
 		return "", err
@@ -72,15 +71,12 @@ func (s *shift) load(ctx context.Context, d *delivery) (reason string, err error
 	return "", nil
 }
 
-// missing tells an event that is gone from one that a lagging replica has not
-// yet.
-func (s *shift) missing(ctx context.Context, d *delivery, cause error) (reason string, err error) {
-	info, err := s.stream.Info(ctx)
+// fromLeader reads a message of the event stream from its leader.
+func (s *shift) fromLeader(ctx context.Context, sequence uint64) (*jetstream.RawStreamMsg, error) {
+	stream, err := s.config.Bus.JetStream().Stream(ctx, bus.StreamName(s.endpoint.Env))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	if d.sequence < info.State.FirstSeq || d.fetches >= maxLooks {
-		return "event expired from the stream", nil
-	}
-	return "", cause
+	stream.CachedInfo().Config.AllowDirect = false // this client asks accordingly
+	return stream.GetMsg(ctx, sequence)
 }

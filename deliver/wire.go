@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -50,6 +51,27 @@ func (w *wire) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p[:min(len(p), w.room)])
 	w.room -= n
 	return n, err
+}
+
+// silent reports whether nothing has come since the last answer, not even the
+// connection's end. What came would be read as the answer to the next request,
+// though the endpoint has not seen it.
+func (w *wire) silent() bool {
+	conn, ok := w.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return false
+	}
+	var first [1]byte
+	var got error
+	err = raw.Read(func(fd uintptr) bool {
+		_, _, got = syscall.Recvfrom(int(fd), first[:], syscall.MSG_PEEK) // which does not wait
+		return true
+	})
+	return err == nil && errors.Is(got, syscall.EAGAIN)
 }
 
 // exchange sends a request and reads its answer. answered tells whether any of

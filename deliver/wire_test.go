@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,34 @@ func TestAConnectionThatWasClosedWhileIdleIsNoFailedAttempt(t *testing.T) {
 	_ = (<-connections).Close()
 	if got := post(t, client, "http://"+address+"/", nil); got.err != nil || got.status != 200 {
 		t.Errorf("answer is %d, error %v; want 200 by another connection", got.status, got.err)
+	}
+}
+
+func TestAConnectionThatIsClosedInsteadOfAnAnswerIsNoFailedAttemptIfItWasIdle(t *testing.T) {
+	address, connections := rawServer(t, ok, "(close)", ok)
+	client := newTestClient(t)
+	for range 2 {
+		if got := post(t, client, "http://"+address+"/", nil); got.err != nil || got.status != 200 {
+			t.Errorf("answer is %d, error %v; want 200", got.status, got.err)
+		}
+	}
+	if len(connections) != 2 {
+		t.Errorf("%d connections were made, want 2", len(connections))
+	}
+}
+
+func TestWhatCameBeforeTheRequestIsNotItsAnswer(t *testing.T) {
+	address, connections := rawServer(t, ok, "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+	client := newTestClient(t)
+	post(t, client, "http://"+address+"/", nil)
+	if _, err := io.WriteString(<-connections, ok); err != nil { // a server that answers twice
+		t.Fatal(err)
+	}
+	for kept := client.pool.idle[address][0]; kept.silent(); { // until it has arrived
+		runtime.Gosched()
+	}
+	if got := post(t, client, "http://"+address+"/", nil); got.err != nil || got.status != 500 {
+		t.Errorf("answer is %d, error %v; want 500, which is what this request was answered", got.status, got.err)
 	}
 }
 

@@ -12,9 +12,10 @@ import (
 const disabledType = "jethook.endpoint.disabled"
 
 // gone disables an endpoint that answered 410 or has failed for too long, in
-// every replica, and tells of it with an event. When several replicas find it gone they tell of the same
-// disabling once. An endpoint that gets jethook's own events is not told of
-// itself without end: it gets nothing until somebody enables it again.
+// every replica, and tells of it with an event. When several replicas find it
+// gone they tell of the same disabling once. An endpoint that gets jethook's own
+// events is not told of itself without end: it gets nothing until somebody
+// enables it again.
 func (r *Registry) gone(ctx context.Context, e *deliver.Endpoint, reason string) error {
 	bucket, err := openStates(ctx, r.config.Bus.JetStream())
 	if err != nil {

@@ -17,8 +17,9 @@ import (
 	"github.com/jethook/jethook/internal/signature"
 )
 
-// Config is what a Registry needs. Every field is required but Tracer, DrainTimeout,
-// DisableAfter and the keyset's two, of which the first that is set is used.
+// Config is what a Registry needs. Every field is required but Tracer,
+// DrainTimeout, DisableAfter and the keyset's two, of which the first that is set
+// is used.
 type Config struct {
 	Bus    *bus.Bus
 	Client *deliver.Client // shared by all workers
@@ -169,8 +170,9 @@ func (r *Registry) sync() error {
 }
 
 // clearStates ends the disabling and the failing of endpoints whose URL has
-// changed since, and of those that the list does not enable. It comes after adopt, as gone looks
-// at the list after it wrote, so that one of the two sees what the other did.
+// changed since, and of those that the list does not enable. It comes after
+// adopt, as gone and failing look at the list after they wrote, so that one of
+// the two sees what the other did.
 func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 	records, err := states(ctx, p.states)
 	if err != nil {

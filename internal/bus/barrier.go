@@ -32,6 +32,7 @@ type barrier struct {
 	mu     sync.Mutex
 	next   *round
 	failed error
+	left   *failure // for the next start; nil before a flush has failed
 
 	// of the flushing goroutine alone
 	blocks map[string]*blocks
@@ -151,10 +152,22 @@ func (b *barrier) flushRound(r *round) error {
 	err := b.flush(r.streams)
 	b.took = time.Since(began)
 	if err != nil {
-		return errors.Join(err, failure{Boot: bootID(), Since: b.began}.record(b.store))
+		return errors.Join(err, b.leave(failure{Boot: bootID(), Since: b.began}))
 	}
 	b.began = began
 	return nil
+}
+
+// leave records a failure. Of two at one time, as where Sync is called on a disk
+// that fails, the one that reaches further back stays.
+func (b *barrier) leave(f failure) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.left != nil && !f.Since.Before(b.left.Since) {
+		return nil
+	}
+	b.left = &f
+	return f.record(b.store)
 }
 
 // syncAll is syncTree, and fails the barrier where that fails. What has not
@@ -162,7 +175,7 @@ func (b *barrier) flushRound(r *round) error {
 func (b *barrier) syncAll() error {
 	err := b.syncTree()
 	if err != nil {
-		err = errors.Join(err, failure{Boot: bootID()}.record(b.store))
+		err = errors.Join(err, b.leave(failure{Boot: bootID()}))
 		b.fail(err)
 	}
 	return err
@@ -232,9 +245,10 @@ func (b *barrier) newBlocks(stream string) *blocks {
 
 // syncTree flushes the definitions of streams and consumers, which the server
 // writes without flushing, every block file, and the names of the directories
-// on the way there.
+// on the way there. What else there is in the store directory is not ours, such
+// as lost+found where it is a volume of its own.
 func (b *barrier) syncTree() error {
-	return filepath.WalkDir(b.store, func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(serverDir(b.store), func(path string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // the server replaces files as it runs
 		}
@@ -246,7 +260,11 @@ func (b *barrier) syncTree() error {
 		}
 		return nil
 	})
+	return errors.Join(err, syncPath(b.store))
 }
+
+// serverDir is all that the server makes in the store directory.
+func serverDir(storeDir string) string { return filepath.Join(storeDir, "jetstream") }
 
 // syncAbove flushes the names of a directory and of those above it, which may
 // have been made just now. Those that are not ours to open are not ours either.

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -66,7 +67,7 @@ func TestWhatAFailedFlushLeftIsWrittenAnewAtTheNextStart(t *testing.T) {
 	if err := os.Remove(obstacle); err != nil {
 		t.Fatal(err)
 	}
-	old := filepath.Join(dir, "old")
+	old := filepath.Join(serverDir(dir), "old")
 	if err := os.WriteFile(old, []byte("whole"), 0o400); err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +88,59 @@ func TestWhatAFailedFlushLeftIsWrittenAnewAtTheNextStart(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, failureFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the word of the failure is still there: %v", err)
+	}
+}
+
+func TestOfTwoFailuresAtOneTimeThatWhichReachesFurtherBackStays(t *testing.T) {
+	b, err := newBarrier(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.close)
+	blocks := newBlocks(t.TempDir())
+	if err := os.WriteFile(blocks.path(1), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	blocks.sync = func(string) error { // of the newest block, while Sync fails as well
+		if err := os.MkdirAll(b.streams, 0o700); err != nil {
+			t.Error(err)
+		}
+		if err := os.Symlink("loop", filepath.Join(b.streams, "loop")); err != nil {
+			t.Error(err)
+		}
+		if err := b.syncAll(); err == nil {
+			t.Error("a file that cannot be opened was flushed")
+		}
+		return broken
+	}
+	b.blocks["S"] = blocks
+	if err := b.wait(t.Context(), "S"); !errors.Is(err, broken) {
+		t.Fatalf("error %v, want %v", err, broken)
+	}
+	var left failure
+	data, err := os.ReadFile(filepath.Join(b.store, failureFile))
+	if err == nil {
+		err = json.Unmarshal(data, &left)
+	}
+	if err != nil || !left.Since.IsZero() {
+		t.Errorf("left %+v, error %v; want word that everything may be lost", left, err)
+	}
+}
+
+func TestWhatIsNotOursInTheStoreDirectoryIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	// What cannot be opened, as lost+found of a volume by anybody but root.
+	if err := os.Symlink("lost+found", filepath.Join(dir, "lost+found")); err != nil {
+		t.Fatal(err)
+	}
+	if err := (failure{Boot: bootID()}).record(dir); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, embedded(dir, Power))
+	publish(t, b, numbered(0))
+	if err := b.Sync(); err != nil {
+		t.Error(err)
 	}
 }
 

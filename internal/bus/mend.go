@@ -58,16 +58,19 @@ func mendStore(storeDir string, logger *slog.Logger) error {
 		return os.Remove(path)
 	}
 	logger.Warn("a flush failed before this start; what it should have flushed is written anew", "changed_since", f.Since)
-	if err := rewriteTree(storeDir, f.Since.Add(-failureMargin)); err != nil {
+	if err := errors.Join(rewriteTree(serverDir(storeDir), f.Since.Add(-failureMargin)), syncPath(storeDir)); err != nil {
 		return fmt.Errorf("the disk still does not take what a flush failed to write; mend or replace it and start again: %w", err)
 	}
 	return os.Remove(path)
 }
 
-// rewriteTree writes anew and flushes every file that was changed since then,
-// and flushes every directory.
+// rewriteTree writes anew and flushes every file in a directory that was changed
+// since then, and flushes the directories.
 func rewriteTree(dir string, since time.Time) error {
 	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the server has made none
+		}
 		if err != nil {
 			return err
 		}

@@ -31,8 +31,8 @@ const (
 // Publish stores an event and returns when it is as durable as the
 // configuration promises. An event stored before, up to three days ago as far
 // as the index knows, is not published again. The error wraps event.ErrFull
-// where the stream or its volume has no room, else event.ErrUnavailable; after the latter the
-// event may be stored all the same.
+// where the stream or its volume has no room, else event.ErrUnavailable; after
+// the latter the event may be stored all the same.
 func (b *Bus) Publish(ctx context.Context, e *event.Event) (event.Receipt, error) {
 	stream := StreamName(e.Env)
 	if sequence, ok := b.index.find(ctx, e.Env, e.ID); ok {

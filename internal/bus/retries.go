@@ -29,8 +29,8 @@ func (b *barrier) keepRetries(ctx context.Context) {
 		if err != nil || now == flushed {
 			continue // what is wrong fails the next Put, and the health
 		}
-		if b.wait(ctx, Retry) == nil {
-			flushed = now
+		if b.wait(ctx, Retry) == nil && time.Since(now.names) > coarse {
+			flushed = now // else a file put in place of another since would not show
 		}
 	}
 }
@@ -48,7 +48,11 @@ func (b *blocks) traces() (traces, error) {
 		return traces{}, err
 	}
 	names := about.ModTime()
-	if !names.Equal(b.changed) {
+	stale, err := b.stale()
+	if err != nil {
+		return traces{}, err
+	}
+	if stale {
 		files, err := b.files()
 		if err != nil {
 			return traces{}, err

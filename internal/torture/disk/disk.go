@@ -43,7 +43,7 @@ func Mount(dir string, capacity int64) (*Disk, error) {
 	space := &space{capacity: capacity}
 	d := &Disk{dir: dir, space: space, tree: newTree(space)}
 	if err := d.mount(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, d.Close())
 	}
 	return d, nil
 }
