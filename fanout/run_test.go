@@ -115,7 +115,9 @@ func TestKeysReadTwiceFromTheSameTextAreNoChange(t *testing.T) {
 }
 
 func TestTLSThatIsReadAgainIsNoChange(t *testing.T) {
-	read := func(ca, key string) Endpoint { return Endpoint{Endpoint: deliver.Endpoint{TLS: deliver.NewTLS(ca, "", key)}} }
+	read := func(ca, key string) Endpoint {
+		return Endpoint{Endpoint: deliver.Endpoint{TLS: deliver.NewTLS(ca, "", key)}}
+	}
 	first, again := read("a", "b"), read("a", "b")
 	w := worker{endpoint: first.Endpoint}
 	if !w.serves(&again) {
