@@ -93,9 +93,7 @@ func (k *checker) checkBus() {
 			}
 		}
 	}
-	if (n.TLS.Cert == "") != n.TLS.Key.Empty() {
-		k.add("nats.tls", "cert and key belong together; give both or neither")
-	}
+	k.checkPair(n.TLS, "nats.tls")
 	if n.Stream.MaxAge != 0 && n.Stream.DedupeWindow > n.Stream.MaxAge {
 		k.add("nats.stream.dedupe_window", "is longer than nats.stream.max_age; make it shorter")
 	}
@@ -230,12 +228,19 @@ func (k *checker) checkEndpoint(e Endpoint) {
 			k.add(at, "is not a header name such as X-Team")
 		case isReserved(lower):
 			k.add(at, "is a header that jethook sets itself; remove it")
+		case lower == "authorization" && k.given(path+".auth"):
+			k.add(at, "is what auth sets; remove one of them")
 		case seen[lower]:
 			k.add(at, "is given twice, in another spelling; remove one")
 		}
 		seen[lower] = true
 	}
+	k.checkAuth(e.Auth, path+".auth")
+	k.checkPair(e.TLS, path+".tls")
 	if u, err := url.Parse(e.URL); err == nil && e.URL != "" {
+		if u.Scheme == "http" && e.TLS != (TLS{}) {
+			k.add(path+".tls", "is for https, and url begins with http://; write https:// there, or remove tls")
+		}
 		if k.Deliver.RequireHTTPS && u.Scheme != "https" {
 			k.add(path+".url", "is not https, which deliver.require_https demands; use an https address")
 		}

@@ -84,9 +84,10 @@ type Embedded struct {
 	Durability string `key:"durability" default:"power" enum:"power,process" doc:"What a 2xx survives. power: loss of power; process: kill -9 only, and it is faster."`
 }
 
-// TLS has PEM texts; all may be empty.
+// TLS is how this process and a server it connects to know each other, as PEM
+// texts; all may be empty.
 type TLS struct {
-	CA   string `key:"ca" form:"pem" doc:"Certificates that sign the servers' certificates; the system's by default."`
+	CA   string `key:"ca" form:"pem" doc:"Certificates of the authorities that sign the server's; the system's by default."`
 	Cert string `key:"cert" form:"pem" doc:"Client certificate."`
 	Key  Secret `key:"key" form:"pem-key" doc:"Key of the client certificate."`
 }

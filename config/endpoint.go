@@ -20,6 +20,8 @@ type Endpoint struct {
 	Rate        Rate              `key:"rate" default:"none" doc:"Most attempts per time, such as 200/s; none by default."`
 	Filter      string            `key:"filter" form:"text" doc:"An expression over the event; only events for which it is true are delivered."`
 	Headers     map[string]Secret `key:"headers" form:"header-value" doc:"Headers added to every delivery. Values are treated as secrets."`
+	Auth        Auth              `key:"auth" doc:"Credentials sent as the header Authorization: bearer or basic."`
+	TLS         TLS               `key:"tls" doc:"TLS of its own towards an https endpoint. Each value is PEM text, as a rule ${file:/path}."`
 	Retry       Retry             `key:"retry" doc:"What follows when an attempt fails."`
 	Start       Start             `key:"start" default:"now" doc:"Where a new endpoint begins: now, beginning, or a time in RFC 3339."`
 }

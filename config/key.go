@@ -31,6 +31,9 @@ func describe(t reflect.Type, table map[reflect.Type][]key) map[reflect.Type][]k
 	case reflect.Pointer, reflect.Slice:
 		return describe(t.Elem(), table)
 	case reflect.Struct:
+		if len(table[t]) > 0 {
+			return table // two keys have this type
+		}
 		for i := range t.NumField() {
 			if name, ok := t.Field(i).Tag.Lookup("key"); ok {
 				table[t] = append(table[t], newKey(name, i, t.Field(i)))

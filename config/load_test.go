@@ -99,7 +99,7 @@ func TestTheShippedExampleLoads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"CLINK_SECRET", "STRIPE_TEST_SECRET", "SHOP_SECRET", "BILLING_SECRET"} {
+	for _, name := range []string{"CLINK_SECRET", "STRIPE_TEST_SECRET", "SHOP_SECRET", "BILLING_SECRET", "BILLING_TOKEN"} {
 		t.Setenv(name, leak)
 	}
 	paths := write(t, "jethook-keyset.json", `{"key":[]}`, "chip.pem", "-----BEGIN PUBLIC KEY-----\n", "jethook.yaml", "")

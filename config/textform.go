@@ -20,6 +20,8 @@ const namePattern = `^[a-z0-9][a-z0-9_-]{0,62}$`
 var (
 	nameRegexp   = regexp.MustCompile(namePattern)
 	wordRegexp   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	bearerRegexp = regexp.MustCompile(`^[!-~]+$`)
+	userRegexp   = regexp.MustCompile(`^[^:\x00-\x1f\x7f]+$`) // RFC 7617, section 2
 	headerRegexp = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 )
 
@@ -34,6 +36,8 @@ var textForms = map[string]form{
 	"word":         {want: "a name: letters, digits, dots, - and _", pattern: wordRegexp.String(), parse: match(wordRegexp)},
 	"header":       {want: "a header name such as X-Signature", pattern: headerRegexp.String(), parse: match(headerRegexp)},
 	"header-value": {want: "a header value: one line without control characters", parse: parseHeaderValue},
+	"bearer":       {want: "a token in ASCII without spaces; Bearer is put before it", pattern: bearerRegexp.String(), parse: parseBearer},
+	"user":         {want: "the name of a user: one line without colons", pattern: userRegexp.String(), parse: match(userRegexp)},
 	"path":         {want: "a path", parse: parsePath},
 	"listen":       {want: "an address to listen on, such as :8080, 127.0.0.1:8080 or [::1]:8080", pattern: `:[0-9]+$`, parse: parseListen},
 	"url":          {want: "an address such as https://hooks.example.com/in/shop", pattern: `^https?://`, parse: parseURL, quiet: true},
@@ -114,6 +118,13 @@ func parseHeaderValue(text string) (any, error) {
 	return parseSecret(text)
 }
 
+func parseBearer(text string) (any, error) {
+	if !bearerRegexp.MatchString(text) {
+		return nil, errForm
+	}
+	return parseSecret(text)
+}
+
 func parsePath(text string) (any, error) {
 	if text == "" || strings.ContainsRune(text, 0) {
 		return nil, errForm
@@ -160,7 +171,7 @@ func parseURL(text string) (any, error) {
 	case u.Scheme != "http" && u.Scheme != "https":
 		return nil, errors.New("it must begin with https:// or http://")
 	case u.User != nil:
-		return nil, errors.New("credentials do not belong in an address; send them with headers")
+		return nil, errors.New("credentials do not belong in an address; those of an endpoint go into auth")
 	case u.Fragment != "":
 		return nil, errors.New("what follows # is never sent; remove it")
 	case u.Hostname() == "":

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,8 +40,10 @@ type ClientConfig struct {
 // redirects, and reads a bounded part of each answer. It is safe for concurrent
 // use.
 type Client struct {
-	pool      *pool           // for http and bodies of up to maxPlain
-	transport *http.Transport // for everything else
+	dialer    *net.Dialer
+	pool      *pool        // for http and bodies of up to maxPlain
+	shared    *transport   // for everything else, but endpoints with TLS of their own
+	closes    atomic.Int64 // counts the calls of Close
 	userAgent string
 	heads     heads
 }
@@ -53,29 +57,23 @@ func NewClient(config ClientConfig) (*Client, error) {
 	if version == "" {
 		version = "dev"
 	}
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: config.Guard.Control}
 	client := &Client{
+		dialer:    &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second, Control: config.Guard.Control},
 		heads:     heads{sync.Pool{New: func() any { return new([headBytes]byte) }}},
 		userAgent: "jethook/" + version,
-		transport: &http.Transport{
-			DialContext:            dialer.DialContext,
-			TLSHandshakeTimeout:    handshakeTimeout,
-			ForceAttemptHTTP2:      true,
-			MaxIdleConns:           idleTotal,
-			MaxIdleConnsPerHost:    idlePerHost,
-			IdleConnTimeout:        idleTimeout,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: maxAnswerHeader,
-		},
 	}
-	client.pool = newPool(dialer, &client.heads)
+	client.pool = newPool(client.dialer, &client.heads)
+	client.shared = client.newTransport(TLS{})
 	return client, nil
 }
 
-// Close closes the connections that are not in use.
+// Close closes the connections that are not in use, and has none that is open
+// used again: a request that follows makes another. Those of endpoints with TLS
+// of their own close when their worker is done, or at their next request.
 func (c *Client) Close() {
 	c.pool.close()
-	c.transport.CloseIdleConnections()
+	c.closes.Add(1)
+	c.shared.close()
 }
 
 // answer is what came back from one attempt.
@@ -93,7 +91,7 @@ func (c *Client) post(ctx context.Context, to *target, header http.Header, data 
 	if to.address != "" && len(data) <= maxPlain {
 		got = c.pool.post(ctx, to, header, data)
 	} else {
-		got = c.transfer(to.request(ctx, header, data))
+		got = c.transfer(cmp.Or(to.own, c.shared), to.request(ctx, header, data))
 	}
 	if got.err != nil {
 		if cause := context.Cause(ctx); cause != nil {
@@ -105,8 +103,11 @@ func (c *Client) post(ctx context.Context, to *target, header http.Header, data 
 
 // transfer uses the transport itself, and not an http.Client, for it follows no
 // redirects.
-func (c *Client) transfer(request *http.Request) answer {
-	response, err := c.transport.RoundTrip(request)
+func (c *Client) transfer(by *transport, request *http.Request) answer {
+	response, err := by.take().RoundTrip(request)
+	if err != nil && request.URL.Scheme == "https" {
+		err = explained(err)
+	}
 	if err != nil {
 		return answer{err: err}
 	}

@@ -262,10 +262,11 @@ func (b *bench) count(stream, subject string) uint64 {
 
 // request is what the receiver got.
 type request struct {
-	method, path string
-	header       http.Header
-	body         []byte
-	at           time.Time
+	method, path, proto string
+
+	header http.Header
+	body   []byte
+	at     time.Time
 }
 
 // receiver is an endpoint. Its answer sees the body still unread.
@@ -276,15 +277,21 @@ type receiver struct {
 }
 
 func newReceiver(t testing.TB, answer http.HandlerFunc) *receiver {
+	r := newUnstartedReceiver(t, answer)
+	r.server.Start()
+	return r
+}
+
+func newUnstartedReceiver(t testing.TB, answer http.HandlerFunc) *receiver {
 	r := &receiver{t: t, got: make(chan request, 10_000)}
-	r.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+	r.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 		at := time.Now()
 		body, err := io.ReadAll(q.Body)
 		if err != nil {
 			return
 		}
 		q.Body = io.NopCloser(bytes.NewReader(body))
-		r.got <- request{q.Method, q.URL.Path, q.Header.Clone(), body, at}
+		r.got <- request{q.Method, q.URL.Path, q.Proto, q.Header.Clone(), body, at}
 		answer(w, q)
 	}))
 	r.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)

@@ -38,6 +38,7 @@ type Endpoint struct {
 	Rate        float64       // attempts a second; zero means unlimited
 	Filter      string        // an expression over the JSON body; empty lets every event through
 	Header      http.Header   // sent with every attempt; may hold secrets
+	TLS         TLS           // for https alone
 	Retry       Retry
 
 	// SystemEvents has jethook's own events delivered too, where the durable
@@ -91,7 +92,7 @@ func (e Endpoint) WithDefaults() Endpoint {
 // does not look at the address of the URL: Guard.CheckURL does.
 func (e Endpoint) Validate() error {
 	e = e.WithDefaults()
-	problems := []error{e.checkName(), checkURL(e.URL), e.checkBounds(), e.Retry.validate(), checkHeader(e.Header)}
+	problems := []error{e.checkName(), checkURL(e.URL), e.checkBounds(), e.Retry.validate(), checkHeader(e.Header), e.checkTLS()}
 	if _, err := event.ParseEnv(string(e.Env)); err != nil {
 		problems = append(problems, err)
 	}

@@ -21,6 +21,7 @@ type target struct {
 	// address and line are for wires: host and port, and the request's first
 	// line with the host. Empty where net/http is to send.
 	address, line string
+	own           *transport // of an endpoint with TLS of its own, else nil
 }
 
 func newTarget(u *url.URL) *target {

@@ -106,6 +106,9 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 	if w.composer, err = newComposer(e, config.Client.userAgent); err != nil {
 		return nil, err
 	}
+	if e.TLS != (TLS{}) {
+		w.composer.target.own = config.Client.newTransport(e.TLS)
+	}
 	if w.filter, err = newFilter(e.Filter); err != nil {
 		return nil, err
 	}
@@ -134,6 +137,9 @@ var errDrained = errors.New("shutting down")
 // settled or handed back then too. After the endpoint is gone it does nothing
 // until ctx ends. Run is called once.
 func (w *Worker) Run(ctx context.Context) error {
+	if own := w.composer.target.own; own != nil {
+		defer own.close()
+	}
 	shift, err := w.open(ctx)
 	if err != nil {
 		return fmt.Errorf("deliver to %s: %w", w.endpoint, err)

@@ -114,6 +114,22 @@ func TestKeysReadTwiceFromTheSameTextAreNoChange(t *testing.T) {
 	}
 }
 
+func TestTLSThatIsReadAgainIsNoChange(t *testing.T) {
+	read := func(ca, key string) Endpoint {
+		return Endpoint{Endpoint: deliver.Endpoint{TLS: deliver.NewTLS(ca, "", key)}}
+	}
+	first, again := read("a", "b"), read("a", "b")
+	w := worker{endpoint: first.Endpoint}
+	if !w.serves(&again) {
+		t.Error("the same texts read again count as a change")
+	}
+	for _, other := range []Endpoint{read("a", "c"), read("c", "b"), read("", "")} {
+		if w.serves(&other) {
+			t.Error("another text does not count as a change")
+		}
+	}
+}
+
 func TestTwoReplicasShareTheWork(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	to := newReceiver(t)

@@ -25,6 +25,10 @@ func Check(c *config.Config) error {
 		return problems.Err(nil)
 	}
 	for _, e := range c.Endpoints {
+		for key, err := range endpointTLS(e.TLS).Problems() {
+			problems.Add(c.Position(e.Pos.Key+".tls."+key), "%v", err)
+		}
+		e.TLS = config.TLS{} // what is wrong with it is said
 		endpoint, err := fanoutEndpoint(e)
 		if len(endpoint.Keys) == 0 {
 			endpoint.Signature = deliver.StyleNone // its secret will be generated

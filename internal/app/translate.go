@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/base64"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -131,6 +132,9 @@ func fanoutEndpoint(e config.Endpoint) (fanout.Endpoint, error) {
 	for name, value := range e.Headers {
 		header.Set(name, value.Reveal())
 	}
+	if value := authorization(e.Auth); value != "" {
+		header.Set("Authorization", value)
+	}
 	return fanout.Endpoint{
 		Endpoint: deliver.Endpoint{
 			Name:        e.Name,
@@ -143,6 +147,7 @@ func fanoutEndpoint(e config.Endpoint) (fanout.Endpoint, error) {
 			Rate:        float64(e.Rate),
 			Filter:      e.Filter,
 			Header:      header,
+			TLS:         endpointTLS(e.TLS),
 			Retry: deliver.Retry{
 				Attempts:    e.Retry.Attempts,
 				Initial:     e.Retry.Initial,
@@ -158,6 +163,19 @@ func fanoutEndpoint(e config.Endpoint) (fanout.Endpoint, error) {
 		Start:       fanout.Start(e.Start),
 	}, nil
 }
+
+// authorization is the value of the header of that name, empty for none.
+func authorization(a config.Auth) string {
+	switch {
+	case !a.Bearer.Empty():
+		return "Bearer " + a.Bearer.Reveal()
+	case a.Basic != nil:
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(a.Basic.User+":"+a.Basic.Password.Reveal()))
+	}
+	return ""
+}
+
+func endpointTLS(t config.TLS) deliver.TLS { return deliver.NewTLS(t.CA, t.Cert, t.Key.Reveal()) }
 
 func fanoutSubscribers(c *config.Config) []fanout.Subscriber {
 	subscribers := make([]fanout.Subscriber, 0, len(c.Subscribers))

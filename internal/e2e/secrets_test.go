@@ -29,14 +29,15 @@ func TestNoSecretIsInAnyOutput(t *testing.T) {
 		`{name: token, verify: {algorithm: token, signature: {header: X-Token}}, secrets: ["token_6f4922f4"]}`,
 	), endpoints(
 		endpoint("all", r, `headers: {Authorization: "Bearer bearer_1679091c"}`),
-		fmt.Sprintf(`{name: generated, url: %q, all_events: true}`, r.server.URL+"/generated"),
-		fmt.Sprintf(`{name: dead, url: "http://%s/?key=urlkey_c9f0f895", all_events: true, secrets: [%s], retry: {attempts: 2, initial: 1ms}}`, host, endpointSecret),
+		fmt.Sprintf(`{name: generated, url: %q, all_events: true, auth: {basic: {user: caller, password: authpass_45c48cce}}}`, r.server.URL+"/generated"),
+		fmt.Sprintf(`{name: dead, url: "http://%s/?key=urlkey_c9f0f895", all_events: true, secrets: [%s], retry: {attempts: 2, initial: 1ms}, auth: {bearer: authtoken_8f14e45f}}`, host, endpointSecret),
 	), `admin: {keys: ["sk_prod_admin_45c48cce2e2d7fbdea1afc51"]}`)
 	b.env = []string{"STRIPE_SECRET=whsec_fromenv_d3d94468"}
 	b.run()
 	secrets := []string{
 		shopSecret, "whsec_inthefile_c74d97b0", "whsec_fromenv_d3d94468", "basicpass_70efdf2e", "token_6f4922f4", "wrongtoken_e4da3b7f",
 		base64.StdEncoding.EncodeToString([]byte("caller:basicpass_70efdf2e")), "bearer_1679091c", "urlkey_c9f0f895",
+		"authpass_45c48cce", base64.StdEncoding.EncodeToString([]byte("caller:authpass_45c48cce")), "authtoken_8f14e45f",
 		endpointSecret, strings.TrimPrefix(endpointSecret, "whsec_"), "sk_prod_admin_45c48cce2e2d7fbdea1afc51", "misplaced_eccbc87e",
 	}
 	generated := generatedSecret.FindString(b.waitOut("generated"))
