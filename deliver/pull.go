@@ -130,10 +130,11 @@ func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) 
 	if !s.unpack(work, d) {
 		return nil
 	}
-	wanted, err := s.filter.match(d.event.Data)
 	if d.event.Source == event.System && !s.endpoint.SystemEvents {
-		wanted, err = false, nil
+		s.settled(d)
+		return nil
 	}
+	wanted, err := s.filter.match(d.event.Data)
 	switch {
 	case err != nil:
 		s.attempts.Go(func() { s.bury(work, d, &Attempt{Reason: err.Error()}) })

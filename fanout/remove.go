@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -20,14 +21,44 @@ func (r *Registry) removeAbsent(ctx context.Context, p *plan) error {
 		if p.names(of) {
 			continue
 		}
+		waiting := r.backlog(ctx, p, of)
 		if err := r.remove(ctx, p, of, k); err != nil {
 			problems = append(problems, fmt.Errorf("remove %s %s: %w", k, of, err))
 			continue
 		}
 		delete(r.known, of)
-		r.config.Logger.Info("removed with its consumer", "name", of.name, event.AttrEnv, of.env, "kind", k)
+		level, text := slog.LevelInfo, "removed with its consumer"
+		if waiting > 0 {
+			level, text = slog.LevelWarn, "removed with its consumer, and what waited is not delivered; to keep an endpoint's place write enabled: false instead"
+		}
+		r.config.Logger.Log(ctx, level, text, "name", of.name, event.AttrEnv, of.env, "kind", k, "waiting", waiting)
 	}
 	return errors.Join(problems...)
+}
+
+// backlog counts what waits for an endpoint or a subscriber, as far as the bus
+// tells.
+func (r *Registry) backlog(ctx context.Context, p *plan, of ref) (waiting uint64) {
+	if live, err := p.streams[of.env].Consumer(ctx, of.name); err == nil {
+		waiting = live.CachedInfo().NumPending + uint64(live.CachedInfo().NumAckPending)
+	}
+	retry, err := r.config.Bus.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return waiting
+	}
+	for _, subject := range retrySubjects(of) {
+		if info, err := retry.Info(ctx, jetstream.WithSubjectFilter(subject)); err == nil {
+			for _, messages := range info.State.Subjects {
+				waiting += messages
+			}
+		}
+	}
+	return waiting
+}
+
+// retrySubjects are those of an endpoint's retries, which wait or are due.
+func retrySubjects(of ref) []string {
+	return []string{bus.RetryWait + "." + of.key() + ".>", deliver.DueSubject(of.env, of.name)}
 }
 
 // remove stops an endpoint's workers and takes from the bus what was the
@@ -71,7 +102,7 @@ func (r *Registry) removeRetries(ctx context.Context, of ref) error {
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
-	for _, subject := range []string{bus.RetryWait + "." + of.key() + ".>", deliver.DueSubject(of.env, of.name)} {
+	for _, subject := range retrySubjects(of) {
 		if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
 			return fmt.Errorf("cancel its retries: %w", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/internal/app"
 )
 
 func newConfig() *cobra.Command {
@@ -27,11 +28,17 @@ func newConfigValidate() *cobra.Command {
 		Use:   "validate",
 		Short: "Say everything that is wrong with the configuration",
 		Long: `Reads the configuration as serve would, and says every problem it has: where it
-is, what is wrong and what to do. Nothing is opened or changed.`,
+is, what is wrong and what to do. What may be meant is a warning on stderr, and
+no problem. Nothing is opened or changed.`,
 		Example: "  jethook config validate -c jethook.yaml -c secrets.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := files.load()
+			c, err := files.load()
+			if err == nil {
+				for _, w := range app.Warnings(c) {
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s: %s: %s\n", w.Pos, w.By, w.Pattern, w.Text)
+				}
+			}
 			if format == outputJSON {
 				return writeProblems(cmd.OutOrStdout(), err)
 			}

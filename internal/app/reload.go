@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"reflect"
-	"strings"
 
 	"github.com/jethook/jethook/config"
-	"github.com/jethook/jethook/internal/event"
 )
 
 // Reload puts a new configuration into force while the process runs: sources,
@@ -41,7 +39,9 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	a.warnOfStrangers(c)
+	for _, warning := range Warnings(c) {
+		a.options.Logger.Warn(warning.Text, "by", warning.By, "pattern", warning.Pattern)
+	}
 	if a.registry != nil {
 		endpoints, err := fanoutEndpoints(c)
 		if err != nil {
@@ -65,28 +65,6 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 		return a.ingest.SetSources(sources)
 	}
 	return nil
-}
-
-// warnOfStrangers names the patterns whose source this configuration does not
-// have: a source of another process, or a typing error.
-func (a *App) warnOfStrangers(c *config.Config) {
-	known := map[string]bool{event.System: true, "*": true, ">": true}
-	for _, s := range c.Sources {
-		known[s.Name] = true
-	}
-	warn := func(name string, patterns []string) {
-		for _, pattern := range patterns {
-			if source, _, _ := strings.Cut(pattern, "."); !known[source] {
-				a.options.Logger.Warn("events of a source that this configuration does not have are selected", "by", name, "pattern", pattern)
-			}
-		}
-	}
-	for _, e := range c.Endpoints {
-		warn(e.Name, e.Events)
-	}
-	for _, s := range c.Subscribers {
-		warn(s.Name, s.Events)
-	}
 }
 
 // needRestart names the settings that differ and cannot change in a running
