@@ -132,7 +132,7 @@ func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
 			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", "dressed-"+name, "-url", url, "-dressed")
 		}},
 		{rowEndpoint, func(name, url string) (*child, error) {
-			return b.startDelivering(ctx, "endpoint", "power", endpoint{name, url})
+			return b.startDelivering(ctx, "endpoint", nil, []endpoint{{name: name, url: url}})
 		}},
 	}
 	rates := map[string][]float64{}
