@@ -62,11 +62,11 @@ func TestAConsumerThatDiffersInNothingIsNotTouched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := endpointConsumer(&next)
+		c := endpointConsumer(&next, true)
 		if got, err := ensureConsumer(t.Context(), stream, &c, have); got != test.want || err != nil {
 			t.Errorf("edited %s: changed %v, error %v; want changed %v", test.name, got, err, test.want)
 		}
-		c = endpointConsumer(&e)
+		c = endpointConsumer(&e, true)
 		if _, err := ensureConsumer(t.Context(), stream, &c, nil); err != nil {
 			t.Errorf("edited %s and back: %v", test.name, err)
 		}

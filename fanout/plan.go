@@ -51,7 +51,7 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 	p := &plan{endpoints: make(map[ref]Endpoint, len(endpoints))}
 	for i := range endpoints {
 		p.endpoints[endpoints[i].ref()] = endpoints[i]
-		p.consumers = append(p.consumers, endpointConsumer(&endpoints[i]))
+		p.consumers = append(p.consumers, endpointConsumer(&endpoints[i], r.config.Bus.KeepsConsumers()))
 	}
 	for i := range subscribers {
 		p.consumers = append(p.consumers, subscriberConsumer(&subscribers[i]))

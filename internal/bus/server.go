@@ -45,7 +45,9 @@ func (b *Bus) startServer() error {
 	if b.lock, err = lockStore(embedded.StoreDir); err != nil {
 		return err
 	}
-	b.cursors = newCursors(embedded, b.config.Logger)
+	if b.cursors, err = newCursors(embedded.StoreDir); err != nil {
+		return err
+	}
 	if err := b.cursors.distrust(embedded.StoreDir); err != nil {
 		return err
 	}
