@@ -20,6 +20,7 @@ type plan struct {
 
 	streams map[event.Env]jetstream.Stream
 	found   map[ref]jetstream.ConsumerConfig
+	busy    map[ref]bool       // those for which something waits
 	states  jetstream.KeyValue // bucket bus.Endpoints
 	records map[string]record  // its content, by key
 }
@@ -48,6 +49,7 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 	if err := checkList(endpoints, subscribers); err != nil {
 		return nil, err
 	}
+	r.arm(endpoints)
 	p := &plan{endpoints: make(map[ref]Endpoint, len(endpoints))}
 	for i := range endpoints {
 		p.endpoints[endpoints[i].ref()] = endpoints[i]
@@ -80,6 +82,7 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 func (p *plan) look(ctx context.Context, js jetstream.JetStream) (err error) {
 	p.streams = make(map[event.Env]jetstream.Stream)
 	p.found = make(map[ref]jetstream.ConsumerConfig)
+	p.busy = make(map[ref]bool)
 	for _, env := range event.Envs() {
 		stream, err := js.Stream(ctx, bus.StreamName(env))
 		if err != nil {
@@ -89,16 +92,40 @@ func (p *plan) look(ctx context.Context, js jetstream.JetStream) (err error) {
 		list := stream.ListConsumers(ctx)
 		for info := range list.Info() {
 			p.found[ref{env, info.Name}] = info.Config
+			p.busy[ref{env, info.Name}] = waits(info) > 0
 		}
 		if err := list.Err(); err != nil {
 			return fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
 		}
+	}
+	if err := p.lookForRetries(ctx, js); err != nil {
+		return err
 	}
 	if p.states, err = openStates(ctx, js); err != nil {
 		return err
 	}
 	p.records, err = states(ctx, p.states)
 	return err
+}
+
+// lookForRetries finds the endpoints that have deliveries due again.
+func (p *plan) lookForRetries(ctx context.Context, js jetstream.JetStream) error {
+	retry, err := js.Stream(ctx, bus.Retry)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	if retry.CachedInfo().State.Msgs == 0 {
+		return nil
+	}
+	for of := range p.endpoints {
+		if p.busy[of] {
+			continue
+		}
+		if p.busy[of], err = retries(ctx, retry, of); err != nil {
+			return fmt.Errorf("look for retries of endpoint %s: %w", of, err)
+		}
+	}
+	return nil
 }
 
 // complete gives an endpoint its generated key where it has none, and checks

@@ -48,7 +48,8 @@ type Config struct {
 type Registry struct {
 	config  Config
 	vault   *vault
-	changed chan struct{} // tells Run that wanted or records differ
+	alarm   *bus.Alarm    // nil on a cluster
+	changed chan struct{} // tells Run that wanted, records or sleeps differ
 
 	applying sync.Mutex   // held by Apply
 	known    map[ref]kind // what this process applied and has not removed; nil before the first Apply
@@ -60,6 +61,7 @@ type Registry struct {
 	records map[string]record // by key of the bucket
 	told    map[ref]uint64    // the revision whose disabling was logged
 	workers map[*worker]struct{}
+	sleeps  map[ref]*sleep
 	gauges  readings
 }
 
@@ -80,6 +82,8 @@ func New(config Config) (*Registry, error) {
 		records: make(map[string]record),
 		told:    make(map[ref]uint64),
 		workers: make(map[*worker]struct{}),
+		alarm:   config.Bus.NewAlarm(),
+		sleeps:  make(map[ref]*sleep),
 	}, nil
 }
 
@@ -136,6 +140,7 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 		changed, err := ensureConsumer(ctx, p.streams[c.env], c, have)
 		if changed || err != nil { // after an error it may be changed all the same
 			r.unsynced = true
+			p.busy[c.ref] = have != nil || c.start != Start{} // it may select something now
 		}
 		if err != nil {
 			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
@@ -198,15 +203,16 @@ func (r *Registry) warnOfLeftovers(p *plan) {
 
 // adopt puts the list in force. Run follows.
 func (r *Registry) adopt(p *plan) {
-	for _, c := range p.consumers {
-		r.known[c.ref] = c.kind
-	}
 	r.mu.Lock()
 	r.wanted = p.endpoints
+	r.restLocked(p)
 	for key, found := range p.records {
 		r.noteLocked(key, found)
 	}
 	r.mu.Unlock()
+	for _, c := range p.consumers {
+		r.known[c.ref] = c.kind
+	}
 	r.wake()
 }
 

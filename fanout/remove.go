@@ -71,7 +71,7 @@ func (r *Registry) removeRetries(ctx context.Context, of ref) error {
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
-	for _, subject := range []string{bus.RetryWait + "." + of.key() + ".>", deliver.DueSubject(of.env, of.name)} {
+	for _, subject := range []string{bus.WaitSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name)} {
 		if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject)); err != nil {
 			return fmt.Errorf("cancel its retries: %w", err)
 		}
