@@ -40,6 +40,7 @@ func TestAConsumerThatDiffersInNothingIsNotTouched(t *testing.T) {
 	e := endpoint(t, "billing", "http://127.0.0.1:1", "shop.b.>", "shop.a.>")
 	e.Start, e.Description = Start{Beginning: true}, "ledger postings"
 	r.apply(t, []Endpoint{e})
+	durable(t, b, "billing") // which the server does not know before
 	stream, err := b.JetStream().Stream(t.Context(), bus.StreamName(event.Prod))
 	if err != nil {
 		t.Fatal(err)

@@ -104,6 +104,11 @@ func (r *Registry) read(ctx context.Context) error {
 	}
 	next.waiting = int64(retry.CachedInfo().State.Msgs)
 	r.mu.Lock()
+	for of := range r.sleeps { // whose consumer the server may not know
+		if _, known := next.pending[of]; !known {
+			next.pending[of] = 0
+		}
+	}
 	last := r.gauges
 	r.gauges = next
 	r.mu.Unlock()

@@ -58,7 +58,7 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 	for i := range subscribers {
 		p.consumers = append(p.consumers, subscriberConsumer(&subscribers[i]))
 	}
-	if err := p.look(ctx, r.config.Bus.JetStream()); err != nil {
+	if err := p.look(ctx, r.config.Bus); err != nil {
 		return nil, err
 	}
 	var problems []error
@@ -79,7 +79,8 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 }
 
 // look reads the consumers of the event streams and the state of endpoints.
-func (p *plan) look(ctx context.Context, js jetstream.JetStream) (err error) {
+func (p *plan) look(ctx context.Context, b *bus.Bus) (err error) {
+	js := b.JetStream()
 	p.streams = make(map[event.Env]jetstream.Stream)
 	p.found = make(map[ref]jetstream.ConsumerConfig)
 	p.busy = make(map[ref]bool)
@@ -89,6 +90,13 @@ func (p *plan) look(ctx context.Context, js jetstream.JetStream) (err error) {
 			return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 		}
 		p.streams[env] = stream
+		parked, err := b.Parked(bus.StreamName(env)) // first, for one may be unparked meanwhile
+		if err != nil {
+			return err
+		}
+		for name, config := range parked {
+			p.found[ref{env, name}] = config
+		}
 		list := stream.ListConsumers(ctx)
 		for info := range list.Info() {
 			p.found[ref{env, info.Name}] = info.Config

@@ -64,12 +64,26 @@ func (r *Registry) listen(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		r.mu.Lock()
 		for _, key := range r.alarm.Rung() {
 			env, name, _ := strings.Cut(key, ".")
-			r.rouseLocked(ref{event.Env(env), name})
+			r.rouse(ctx, ref{event.Env(env), name})
 		}
-		r.mu.Unlock()
+	}
+}
+
+// rouse lets an endpoint have a worker again. One that is disabled gets none,
+// and its events wait on its consumer.
+func (r *Registry) rouse(ctx context.Context, of ref) {
+	r.mu.Lock()
+	r.rouseLocked(of)
+	e, ok := r.wanted[of]
+	disabled := ok && !r.deliversLocked(&e)
+	r.mu.Unlock()
+	if !disabled {
+		return // its worker does
+	}
+	if err := r.config.Bus.Unpark(ctx, bus.StreamName(of.env), of.name); err != nil {
+		r.config.Logger.Warn("the backlog of a disabled endpoint cannot be told", event.AttrEndpoint, of.name, event.AttrEnv, of.env, "error", err)
 	}
 }
 
@@ -116,9 +130,12 @@ func (r *Registry) doze(ctx context.Context, before, now readings) error {
 	return errors.Join(problems...)
 }
 
-// sleep ends the worker of an endpoint and its consumer on RETRY, unless there
-// is something to do after all.
+// sleep ends the worker of an endpoint and its consumer on RETRY, and parks its
+// own, unless there is something to do after all.
 func (r *Registry) sleep(ctx context.Context, of ref) error {
+	if idle, err := r.idle(ctx, of); err != nil || !idle {
+		return err
+	}
 	s := &sleep{falling: true}
 	r.mu.Lock()
 	e, ok := r.wanted[of]
@@ -130,13 +147,17 @@ func (r *Registry) sleep(ctx context.Context, of ref) error {
 	r.alarm.Set(of.key(), alarmSubjects(&e)) // before the look that finds nothing
 	r.mu.Unlock()
 
-	err := r.stopWorkers(ctx, of)
-	idle := false
+	idle, err := false, r.stopWorkers(ctx, of)
 	if err == nil {
 		idle, err = r.idle(ctx, of)
 	}
 	if idle {
 		err = ignoreAbsent(r.config.Bus.JetStream().DeleteConsumer(ctx, bus.Retry, deliver.DueConsumer(of.env, of.name)))
+	}
+	if idle && err == nil {
+		r.applying.Lock() // which looks at those that are parked and those that are not
+		idle, err = r.config.Bus.Park(ctx, bus.StreamName(of.env), of.name)
+		r.applying.Unlock()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

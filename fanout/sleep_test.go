@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -139,4 +140,42 @@ func TestAnEventThatIsStoredWhileItsEndpointFallsAsleepIsDelivered(t *testing.T)
 	}
 	close(quit)
 	dozing.Wait()
+}
+
+func TestAnEndpointThatIsChangedInItsSleepKeepsItsPlace(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	r := newReplica(t, b, nil)
+	r.start(t)
+	to := newReceiver(t)
+	e := endpoint(t, "billing", to.url, "shop.order.>")
+	r.apply(t, []Endpoint{e})
+	publish(t, b, "refund.a", "order.a")
+	to.wants(t, "order.a")
+	r.dozes(t, "billing")
+	publish(t, b, "refund.b")
+	e.Events = []event.Pattern{"shop.refund.>", "shop.order.>"}
+	e.Timeout = time.Minute
+	r.apply(t, []Endpoint{e})
+	publish(t, b, "refund.c", "order.b")
+	to.wants(t, "refund.c", "order.b") // it had passed the others
+	if logs := r.logs.String(); strings.Contains(logs, "deleted by somebody else") {
+		t.Error(logs)
+	}
+}
+
+func TestAnEndpointThatIsRemovedInItsSleepAndComesBackIsNew(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	r := newReplica(t, b, nil)
+	r.start(t)
+	to := newReceiver(t)
+	e := endpoint(t, "billing", to.url, "shop.>")
+	r.apply(t, []Endpoint{e})
+	publish(t, b, "order.a")
+	to.wants(t, "order.a")
+	r.dozes(t, "billing")
+	r.apply(t, nil)
+	publish(t, b, "order.b")
+	r.apply(t, []Endpoint{e})
+	publish(t, b, "order.c")
+	to.wants(t, "order.c")
 }

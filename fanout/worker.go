@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -49,10 +50,7 @@ func (r *Registry) startLocked(ctx context.Context, group *errgroup.Group, e *En
 // others nothing and starts again after a pause.
 func (r *Registry) deliver(ctx context.Context, e *deliver.Endpoint) {
 	for {
-		w, err := deliver.NewWorker(r.workerConfig(e))
-		if err == nil {
-			err = w.Run(ctx)
-		}
+		err := r.work(ctx, e)
 		if err != nil {
 			r.config.Logger.Error("delivery worker ended", event.AttrEndpoint, e.Name, event.AttrEnv, e.Env,
 				"error", err, "starts_again", ctx.Err() == nil)
@@ -62,6 +60,21 @@ func (r *Registry) deliver(ctx context.Context, e *deliver.Endpoint) {
 		}
 		pause(ctx, workerPause)
 	}
+}
+
+// work is one life of a worker.
+func (r *Registry) work(ctx context.Context, e *deliver.Endpoint) error {
+	if err := r.config.Bus.Unpark(ctx, bus.StreamName(e.Env), e.Name); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	w, err := deliver.NewWorker(r.workerConfig(e))
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
 }
 
 func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {

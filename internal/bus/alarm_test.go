@@ -40,8 +40,6 @@ func TestAnAlarmRingsAlsoWhenTheOutcomeIsNotKnown(t *testing.T) {
 	a.Set("billing", []string{"events.prod.>"})
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.put(gone, "EVENTS_PROD", &nats.Msg{Subject: "events.prod.shop.order.paid"}); err == nil {
-		t.Skip("the server was faster than the end of the context")
-	}
+	_, _ = b.put(gone, "EVENTS_PROD", &nats.Msg{Subject: "events.prod.shop.order.paid"}) // which the server may have taken
 	expect(t, "names", heard(t, a), []string{"billing"})
 }

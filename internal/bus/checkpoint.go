@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,7 +36,7 @@ type cursor struct {
 	Config  *server.ConsumerConfig `json:"config"`
 }
 
-// of returns what is to be kept. Progress is asked after the server, so that what
+// of returns what is to be kept, with mu held. Progress is asked after the server, so that what
 // it says belongs to the floor or lies above it.
 func (c *cursors) of(streams map[string]server.StreamDetail) map[string]streamCursors {
 	all := make(map[string]streamCursors)
@@ -44,7 +45,10 @@ func (c *cursors) of(streams map[string]server.StreamDetail) map[string]streamCu
 		if !ok {
 			continue
 		}
-		consumers := make(map[string]cursor)
+		consumers := maps.Clone(c.parked[name])
+		if consumers == nil {
+			consumers = make(map[string]cursor)
+		}
 		for _, info := range stream.Consumer {
 			if info.Config.Durable != "" {
 				floor := info.AckFloor.Stream

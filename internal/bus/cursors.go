@@ -49,6 +49,7 @@ type cursors struct {
 
 	mu      sync.Mutex
 	written []byte
+	parked  map[string]map[string]cursor // by stream and consumer
 
 	progressing sync.Mutex
 	progress    map[[2]string]*Progress // by stream and consumer
@@ -57,7 +58,8 @@ type cursors struct {
 // newCursors reads the checkpoint. Without the one that was there endpoints
 // would begin anew and skip what waits for them, so that is an error.
 func newCursors(storeDir string) (*cursors, error) {
-	c := &cursors{path: filepath.Join(storeDir, cursorsFile), boot: bootID(), progress: make(map[[2]string]*Progress)}
+	c := &cursors{path: filepath.Join(storeDir, cursorsFile), boot: bootID(),
+		parked: make(map[string]map[string]cursor), progress: make(map[[2]string]*Progress)}
 	data, err := os.ReadFile(c.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
@@ -147,6 +149,8 @@ func (b *Bus) stopCursors() (finish func() error) {
 	if !b.cursors.ready || b.barrier != nil && b.barrier.err() != nil {
 		return nothing
 	}
+	b.cursors.mu.Lock()
+	defer b.cursors.mu.Unlock()
 	streams, err := b.serverStreams()
 	places := b.cursors.of(streams)
 	return func() error {

@@ -87,18 +87,12 @@ func (p *Progress) Settled(sequence uint64) bool {
 	return i < len(p.earlier) && p.earlier[i][0] <= sequence
 }
 
-// restore has the events between from and to count as settled, as far as the
-// stream still has them.
-func (p *Progress) restore(settled [][2]uint64, last uint64) {
+// restore begins anew with the events between from and to, in order, as settled.
+func (p *Progress) restore(settled [][2]uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.earlier = nil
-	for _, s := range settled {
-		if s[0] <= min(s[1], last) {
-			p.earlier = append(p.earlier, [2]uint64{s[0], min(s[1], last)})
-		}
-	}
-	p.earlier = joined(p.earlier)
+	p.created, p.floor = time.Time{}, 0
+	p.spans, p.again, p.earlier = nil, nil, slices.Clone(settled)
 }
 
 // above returns what is settled above the floor of the consumer that was
@@ -122,6 +116,17 @@ func (p *Progress) above(created time.Time, floor uint64) [][2]uint64 {
 		all = append(all, [2]uint64{sequence, sequence})
 	}
 	return joined(all)
+}
+
+// upTo returns what of the ranges is not past the end of a stream.
+func upTo(last uint64, all [][2]uint64) [][2]uint64 {
+	var kept [][2]uint64
+	for _, s := range all {
+		if s[0] <= min(s[1], last) {
+			kept = append(kept, [2]uint64{s[0], min(s[1], last)})
+		}
+	}
+	return joined(kept)
 }
 
 // joined puts ranges in order and makes one of those that overlap or touch.

@@ -122,8 +122,8 @@ func (c *cursors) behind(info *server.ConsumerInfo, floor uint64) (reason string
 }
 
 // recreate makes the consumers anew that the server did not load: those of the
-// checkpoint after their floor, among them all that were in its memory, and
-// others, whose definition at least can be read, where they once began.
+// checkpoint after their floor, and others, whose definition at least can be
+// read, where they once began. Those that were in its memory are parked.
 func (b *Bus) recreate(ctx context.Context, stream jetstream.Stream, found server.StreamDetail, saved map[string]cursor, loaded map[string]bool) error {
 	dir := consumersDir(b.config.Embedded.StoreDir, found.Name)
 	inMemory := 0
@@ -132,16 +132,17 @@ func (b *Bus) recreate(ctx context.Context, stream jetstream.Stream, found serve
 			continue
 		}
 		floor := min(entry.Floor, found.State.LastSeq)
+		if entry.Config.MemoryStorage {
+			b.cursors.park(found.Name, name, cursor{Created: entry.Created, Floor: floor, Config: entry.Config,
+				Settled: upTo(found.State.LastSeq, entry.Settled)})
+			inMemory++
+			continue
+		}
 		if err := b.replace(ctx, stream, filepath.Join(dir, name), startingAt(entry.Config, floor+1)); err != nil {
 			return fmt.Errorf("consumer %s: %w", name, err)
 		}
 		loaded[name] = true
-		if entry.Config.MemoryStorage {
-			b.cursors.progressOf(found.Name, name).restore(entry.Settled, found.State.LastSeq)
-			inMemory++
-		} else {
-			b.tellMoved(found.Name, name, floor, notLoaded)
-		}
+		b.tellMoved(found.Name, name, floor, notLoaded)
 	}
 	if inMemory > 0 && !b.cursors.saved.Clean {
 		b.config.Logger.Warn("the last stop was not orderly; endpoints go on after their last checkpoint, and what they were given since is repeated",
