@@ -36,14 +36,14 @@ func (b *bench) startJethook(ctx context.Context, store, durability string, endp
 
 // startDelivering runs the bridge until it has read its store, and has it
 // deliver only then, so that the start is not in the measurement.
-func (b *bench) startDelivering(ctx context.Context, store string, before, then []endpoint) (*child, error) {
-	c, err := b.startJethook(ctx, store, "power", before...)
+func (b *bench) startDelivering(ctx context.Context, store string, endpoints []endpoint) (*child, error) {
+	c, err := b.startJethook(ctx, store, "power")
 	if err != nil {
 		return nil, err
 	}
 	err = pause(ctx, idleAfter)
 	if err == nil {
-		err = b.configure(store, "power", then...)
+		err = b.configure(store, "power", endpoints...)
 	}
 	if err == nil {
 		err = c.command.Process.Signal(syscall.SIGHUP)
@@ -73,13 +73,12 @@ func (b *bench) configFile(store string) string { return b.store(store) + ".yaml
 type endpoint struct {
 	name, url string
 	events    []string // none: all
-	waits     bool     // it is there and gets nothing yet
 }
 
 func configuration(dir, durability string, endpoints []endpoint) map[string]any {
 	var list []map[string]any
 	for _, e := range endpoints {
-		entry := map[string]any{"name": e.name, "url": e.url, "enabled": !e.waits, "start": "beginning", "secrets": []string{secret()}}
+		entry := map[string]any{"name": e.name, "url": e.url, "start": "beginning", "secrets": []string{secret()}}
 		if entry["all_events"] = true; e.events != nil {
 			delete(entry, "all_events")
 			entry["events"] = e.events
