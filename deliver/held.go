@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+
+	"github.com/jethook/jethook/internal/bus"
 )
 
 // messageKey identifies a message among those of a worker's two sources.
@@ -15,13 +17,20 @@ type messageKey struct {
 // held are the messages that the worker has and has not settled, so that one
 // which the server hands out again meanwhile is not attempted twice at once.
 type held struct {
+	progress *bus.Progress // of the durable consumer; nil where the bus keeps none
+
 	mu       sync.Mutex
 	messages map[messageKey]*delivery
 	last     map[bool]string // reply subject of the last of each source that was acknowledged, by due
 }
 
-// add reports whether the message was not held already.
+// add reports whether the message is neither held already nor one that was
+// settled in an earlier life of the process.
 func (h *held) add(d *delivery) bool {
+	if !d.key.due && h.progress.Settled(d.key.sequence) {
+		h.ack(d)
+		return false
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, known := h.messages[d.key]; known {
@@ -37,8 +46,20 @@ func (h *held) remove(d *delivery) {
 	delete(h.messages, d.key)
 }
 
+// ack acknowledges a message again. At worst that is repeated after a restart.
+func (h *held) ack(d *delivery) {
+	if err := d.msg.Ack(); err == nil {
+		h.settled(d)
+	}
+}
+
 // settled removes a message that was acknowledged.
 func (h *held) settled(d *delivery) {
+	if h.progress != nil && !d.key.due {
+		if at, err := d.msg.Metadata(); err == nil {
+			h.progress.Settle(at)
+		}
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.messages, d.key)

@@ -172,9 +172,12 @@ func (w *Worker) open(ctx context.Context) (*shift, error) {
 		AckWait:       AckWait(w.endpoint),
 		MaxDeliver:    -1,
 		MaxAckPending: MaxAckPending(w.endpoint),
+		MemoryStorage: w.config.Bus.KeepsConsumers(), // what is left is in the work queue itself
 	})
 	if err != nil {
 		return nil, fmt.Errorf("consumer of due events: %w", err)
 	}
-	return newShift(w, stream, live, due), nil
+	s := newShift(w, stream, live, due)
+	s.held.progress = w.config.Bus.Progress(live.CachedInfo().Stream, w.endpoint.Name)
+	return s, nil
 }

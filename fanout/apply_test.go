@@ -169,6 +169,7 @@ func TestAConsumerThatSomebodyDeletedBeginsAnewWithAWarning(t *testing.T) {
 	r := newReplica(t, b, nil)
 	list := []Endpoint{endpoint(t, "billing", "http://127.0.0.1:1", ">")}
 	r.apply(t, list)
+	durable(t, b, "billing") // which the server does not know before
 	if err := b.JetStream().DeleteConsumer(t.Context(), bus.StreamName(event.Prod), "billing"); err != nil {
 		t.Fatal(err)
 	}

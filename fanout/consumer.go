@@ -49,14 +49,15 @@ type consumer struct {
 	ackWait     time.Duration
 	ackPending  int
 	start       Start
+	inMemory    bool // the bus keeps its place
 }
 
-func endpointConsumer(e *Endpoint) consumer {
+func endpointConsumer(e *Endpoint, inMemory bool) consumer {
 	return consumer{
 		ref: e.ref(), kind: endpointKind, description: e.Description,
 		filters: subjects(e.Env, e.Events),
 		ackWait: deliver.AckWait(e.Endpoint), ackPending: deliver.MaxAckPending(e.Endpoint),
-		start: e.Start,
+		start: e.Start, inMemory: inMemory,
 	}
 }
 
@@ -88,6 +89,7 @@ func (c *consumer) create(last uint64) jetstream.ConsumerConfig {
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   last + 1,
 		MaxWaiting:    maxWaiting,
+		MemoryStorage: c.inMemory,
 	}
 	switch {
 	case c.start.Beginning:

@@ -40,6 +40,7 @@ func TestAConsumerThatDiffersInNothingIsNotTouched(t *testing.T) {
 	e := endpoint(t, "billing", "http://127.0.0.1:1", "shop.b.>", "shop.a.>")
 	e.Start, e.Description = Start{Beginning: true}, "ledger postings"
 	r.apply(t, []Endpoint{e})
+	durable(t, b, "billing") // which the server does not know before
 	stream, err := b.JetStream().Stream(t.Context(), bus.StreamName(event.Prod))
 	if err != nil {
 		t.Fatal(err)
@@ -62,11 +63,11 @@ func TestAConsumerThatDiffersInNothingIsNotTouched(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := endpointConsumer(&next)
+		c := endpointConsumer(&next, true)
 		if got, err := ensureConsumer(t.Context(), stream, &c, have); got != test.want || err != nil {
 			t.Errorf("edited %s: changed %v, error %v; want changed %v", test.name, got, err, test.want)
 		}
-		c = endpointConsumer(&e)
+		c = endpointConsumer(&e, true)
 		if _, err := ensureConsumer(t.Context(), stream, &c, nil); err != nil {
 			t.Errorf("edited %s and back: %v", test.name, err)
 		}

@@ -7,6 +7,12 @@
 // that the list does not name, since a wrong or empty file must not lose
 // places.
 //
+// # Sleeping
+//
+// With the embedded bus an endpoint has a worker only while something waits for
+// it, and for some seconds after. One that sleeps has no consumer in the server
+// either: the bus keeps its place, and an alarm tells of the first event.
+//
 // # Disabling
 //
 // An endpoint that answers 410 is disabled for every replica by a record in the

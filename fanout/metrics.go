@@ -20,7 +20,8 @@ const pollInterval = 10 * time.Second
 // readings are what the bus said last.
 type readings struct {
 	known   bool
-	pending map[ref]int64 // of every consumer
+	pending map[ref]int64  // of every consumer
+	places  map[ref]uint64 // how many messages it has handed out
 	waiting int64
 }
 
@@ -80,7 +81,7 @@ func (r *Registry) poll(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := r.read(ctx); err != nil && ctx.Err() == nil {
-			r.config.Logger.Warn("the endpoints' backlog could not be read", "error", err)
+			r.config.Logger.Warn("the endpoints could not be looked after; tried again", "error", err)
 		}
 		select {
 		case <-ticker.C:
@@ -91,30 +92,37 @@ func (r *Registry) poll(ctx context.Context) {
 }
 
 func (r *Registry) read(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pollInterval)
+	reading, cancel := context.WithTimeout(ctx, pollInterval)
 	defer cancel()
 	js := r.config.Bus.JetStream()
-	next := readings{known: true, pending: make(map[ref]int64)}
+	next := readings{known: true, pending: make(map[ref]int64), places: make(map[ref]uint64)}
 	for _, env := range event.Envs() {
-		stream, err := js.Stream(ctx, bus.StreamName(env))
+		stream, err := js.Stream(reading, bus.StreamName(env))
 		if err != nil {
 			return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 		}
-		list := stream.ListConsumers(ctx)
+		list := stream.ListConsumers(reading)
 		for info := range list.Info() {
-			next.pending[ref{env, info.Name}] = int64(info.NumPending) + int64(info.NumAckPending)
+			next.pending[ref{env, info.Name}] = waits(info)
+			next.places[ref{env, info.Name}] = info.Delivered.Consumer
 		}
 		if err := list.Err(); err != nil {
 			return fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
 		}
 	}
-	retry, err := js.Stream(ctx, bus.Retry)
+	retry, err := js.Stream(reading, bus.Retry)
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
 	next.waiting = int64(retry.CachedInfo().State.Msgs)
 	r.mu.Lock()
+	for of := range r.sleeps { // whose consumer the server may not know
+		if _, known := next.pending[of]; !known {
+			next.pending[of] = 0
+		}
+	}
+	last := r.gauges
 	r.gauges = next
 	r.mu.Unlock()
-	return nil
+	return r.doze(ctx, last, next)
 }

@@ -21,6 +21,7 @@ type plan struct {
 
 	streams map[event.Env]jetstream.Stream
 	found   map[ref]jetstream.ConsumerConfig
+	busy    map[ref]bool       // those for which something waits
 	states  jetstream.KeyValue // bucket bus.Endpoints
 	records map[string]record  // its content, by key
 }
@@ -49,15 +50,16 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 	if err := checkList(endpoints, subscribers); err != nil {
 		return nil, err
 	}
+	r.arm(endpoints)
 	p := &plan{endpoints: make(map[ref]Endpoint, len(endpoints))}
 	for i := range endpoints {
 		p.endpoints[endpoints[i].ref()] = endpoints[i]
-		p.consumers = append(p.consumers, endpointConsumer(&endpoints[i]))
+		p.consumers = append(p.consumers, endpointConsumer(&endpoints[i], r.config.Bus.KeepsConsumers()))
 	}
 	for i := range subscribers {
 		p.consumers = append(p.consumers, subscriberConsumer(&subscribers[i]))
 	}
-	if err := p.look(ctx, r.config.Bus.JetStream()); err != nil {
+	if err := p.look(ctx, r.config.Bus); err != nil {
 		return nil, err
 	}
 	var problems []error
@@ -78,28 +80,61 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 }
 
 // look reads the consumers of the event streams and the state of endpoints.
-func (p *plan) look(ctx context.Context, js jetstream.JetStream) (err error) {
+func (p *plan) look(ctx context.Context, b *bus.Bus) (err error) {
+	js := b.JetStream()
 	p.streams = make(map[event.Env]jetstream.Stream)
 	p.found = make(map[ref]jetstream.ConsumerConfig)
+	p.busy = make(map[ref]bool)
 	for _, env := range event.Envs() {
 		stream, err := js.Stream(ctx, bus.StreamName(env))
 		if err != nil {
 			return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 		}
 		p.streams[env] = stream
+		parked, err := b.Parked(bus.StreamName(env)) // first, for one may be unparked meanwhile
+		if err != nil {
+			return err
+		}
+		for name, config := range parked {
+			p.found[ref{env, name}] = config
+		}
 		list := stream.ListConsumers(ctx)
 		for info := range list.Info() {
 			p.found[ref{env, info.Name}] = info.Config
+			p.busy[ref{env, info.Name}] = waits(info) > 0
 		}
 		if err := list.Err(); err != nil {
 			return fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
 		}
+	}
+	if err := p.lookForRetries(ctx, js); err != nil {
+		return err
 	}
 	if p.states, err = openStates(ctx, js); err != nil {
 		return err
 	}
 	p.records, err = states(ctx, p.states)
 	return err
+}
+
+// lookForRetries finds the endpoints that have deliveries due again.
+func (p *plan) lookForRetries(ctx context.Context, js jetstream.JetStream) error {
+	retry, err := js.Stream(ctx, bus.Retry)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	if retry.CachedInfo().State.Msgs == 0 {
+		return nil
+	}
+	for of := range p.endpoints {
+		if p.busy[of] {
+			continue
+		}
+		if p.busy[of], err = retries(ctx, retry, of); err != nil {
+			return fmt.Errorf("look for retries of endpoint %s: %w", of, err)
+		}
+	}
+	return nil
 }
 
 // complete gives an endpoint its generated key where it has none, and checks

@@ -54,9 +54,10 @@ type Registry struct {
 	config  Config
 	vault   *vault
 	now     func() time.Time
-	changed chan struct{} // tells Run that wanted or records differ
+	alarm   *bus.Alarm    // nil on a cluster
+	changed chan struct{} // tells Run that wanted, records or sleeps differ
 
-	applying sync.Mutex   // held by Apply
+	applying sync.Mutex   // held by Apply, and while a consumer is parked
 	known    map[ref]kind // what this process applied and has not removed; nil before the first Apply
 	unsynced bool         // consumers were changed or deleted since the bus was last told to keep them
 
@@ -66,6 +67,7 @@ type Registry struct {
 	records map[string]record // by key of the bucket
 	told    map[ref]uint64    // the revision whose disabling was logged
 	workers map[*worker]struct{}
+	sleeps  map[ref]*sleep
 	gauges  readings
 }
 
@@ -90,6 +92,8 @@ func New(config Config) (*Registry, error) {
 		records: make(map[string]record),
 		told:    make(map[ref]uint64),
 		workers: make(map[*worker]struct{}),
+		alarm:   config.Bus.NewAlarm(),
+		sleeps:  make(map[ref]*sleep),
 	}, nil
 }
 
@@ -143,7 +147,7 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 			r.config.Logger.Warn("consumer was deleted by somebody else and begins anew; what waited for it is skipped unless its start says otherwise",
 				"name", c.name, event.AttrEnv, c.env, "kind", c.kind)
 		}
-		changed, err := ensureConsumer(ctx, p.streams[c.env], c, have)
+		changed, err := r.ensureConsumer(ctx, p, c)
 		if changed || err != nil { // after an error it may be changed all the same
 			r.unsynced = true
 		}
@@ -155,6 +159,52 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 		}
 	}
 	return r.sync()
+}
+
+// ensureConsumer makes the bus match c, with a consumer that the server knows
+// where something waits for it.
+func (r *Registry) ensureConsumer(ctx context.Context, p *plan, c *consumer) (changed bool, err error) {
+	have, stream := p.have(c.ref), bus.StreamName(c.env)
+	switch {
+	case have != nil:
+		if _, differs := c.update(*have); differs {
+			if err := r.config.Bus.Unpark(ctx, stream, c.name); err != nil {
+				return false, err
+			}
+			if have, err = lookConsumer(ctx, p.streams[c.env], c.name); err != nil {
+				return false, err // it has another beginning now
+			}
+			p.busy[c.ref] = true // it may select something now
+		}
+		changed, err = ensureConsumer(ctx, p.streams[c.env], c, have)
+	case c.inMemory && c.start.At.IsZero():
+		changed, err = true, r.park(ctx, p, c)
+	default:
+		p.busy[c.ref] = true
+		changed, err = ensureConsumer(ctx, p.streams[c.env], c, nil)
+	}
+	if _, known := r.known[c.ref]; err != nil || known && !changed {
+		return changed, err
+	}
+	waits, err := r.config.Bus.Waits(ctx, stream, c.name)
+	if err == nil && (waits || p.busy[c.ref]) {
+		p.busy[c.ref] = true
+		err = r.config.Bus.Unpark(ctx, stream, c.name)
+	}
+	return changed, err
+}
+
+// park makes a new consumer that the server need not know yet.
+func (r *Registry) park(ctx context.Context, p *plan, c *consumer) error {
+	var floor uint64
+	if !c.start.Beginning {
+		info, err := p.streams[c.env].Info(ctx)
+		if err != nil {
+			return err
+		}
+		floor = info.State.LastSeq
+	}
+	return r.config.Bus.ParkNew(ctx, bus.StreamName(c.env), c.create(floor), floor)
 }
 
 // sync has the bus remember what was made, changed and deleted.
@@ -212,15 +262,16 @@ func (r *Registry) warnOfLeftovers(p *plan) {
 
 // adopt puts the list in force. Run follows.
 func (r *Registry) adopt(p *plan) {
-	for _, c := range p.consumers {
-		r.known[c.ref] = c.kind
-	}
 	r.mu.Lock()
 	r.wanted = p.endpoints
+	r.restLocked(p)
 	for key, found := range p.records {
 		r.noteLocked(key, found)
 	}
 	r.mu.Unlock()
+	for _, c := range p.consumers {
+		r.known[c.ref] = c.kind
+	}
 	r.wake()
 }
 

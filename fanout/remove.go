@@ -58,7 +58,7 @@ func (r *Registry) backlog(ctx context.Context, p *plan, of ref) (waiting uint64
 
 // retrySubjects are those of an endpoint's retries, which wait or are due.
 func retrySubjects(of ref) []string {
-	return []string{bus.RetryWait + "." + of.key() + ".>", deliver.DueSubject(of.env, of.name)}
+	return []string{bus.WaitSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name)}
 }
 
 // remove stops an endpoint's workers and takes from the bus what was the
@@ -69,7 +69,8 @@ func (r *Registry) remove(ctx context.Context, p *plan, of ref, k kind) error {
 		return err
 	}
 	if have := p.have(of); have != nil && have.Metadata[metaOrigin] == originFile {
-		r.unsynced = true // until the bus is synced, a crash brings it back as a leftover
+		r.unsynced = true                                    // until the bus is synced, a crash brings it back as a leftover
+		r.config.Bus.Forget(bus.StreamName(of.env), of.name) // first, so that nothing unparks it
 		if err := ignoreAbsent(p.streams[of.env].DeleteConsumer(ctx, of.name)); err != nil {
 			return fmt.Errorf("delete its consumer: %w", err)
 		}

@@ -35,6 +35,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { r.watch(ctx); return nil })
 	group.Go(func() error { r.poll(ctx); return nil })
+	group.Go(func() error { r.listen(ctx); return nil })
 	group.Go(func() error { r.supervise(ctx, group); return nil })
 	return errors.Join(group.Wait(), unregister())
 }
@@ -73,13 +74,12 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 		return
 	}
 	for of, e := range r.wanted {
-		if !e.Enabled || served[of] {
-			continue
-		}
-		if r.deliversLocked(&e) {
-			r.startLocked(ctx, group, &e)
-		} else {
+		switch {
+		case !e.Enabled || served[of]:
+		case !r.deliversLocked(&e):
 			r.tellLocked(&e)
+		case r.sleeps[of] == nil:
+			r.startLocked(ctx, group, &e)
 		}
 	}
 }

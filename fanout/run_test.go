@@ -162,6 +162,7 @@ func TestAWorkerThatEndsCostsTheOthersNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	durable(t, b, "broken") // which the server does not know before
 	if err := stream.DeleteConsumer(t.Context(), "broken"); err != nil {
 		t.Fatal(err)
 	}

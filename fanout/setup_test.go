@@ -240,6 +240,9 @@ func publish(t *testing.T, b *bus.Bus, names ...string) {
 // durable returns the consumer, or nil where there is none.
 func durable(t *testing.T, b *bus.Bus, name string) jetstream.Consumer {
 	t.Helper()
+	if err := b.Unpark(t.Context(), bus.StreamName(event.Prod), name); err != nil {
+		t.Fatal(err)
+	}
 	found, err := b.JetStream().Consumer(t.Context(), bus.StreamName(event.Prod), name)
 	if err != nil {
 		if ignoreAbsent(err) == nil {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -58,14 +59,7 @@ func (r *Registry) startLocked(ctx context.Context, group *errgroup.Group, e *En
 func (r *Registry) deliver(ctx context.Context, w *worker) {
 	e := &w.endpoint
 	for {
-		delivery, err := deliver.NewWorker(r.workerConfig(e))
-		if err == nil {
-			r.mu.Lock()
-			w.delivery = delivery
-			w.tellLocked(r.failsLocked(e))
-			r.mu.Unlock()
-			err = delivery.Run(ctx)
-		}
+		err := r.work(ctx, w)
 		if err != nil {
 			r.config.Logger.Error("delivery worker ended", event.AttrEndpoint, e.Name, event.AttrEnv, e.Env,
 				"error", err, "starts_again", ctx.Err() == nil)
@@ -75,6 +69,26 @@ func (r *Registry) deliver(ctx context.Context, w *worker) {
 		}
 		pause(ctx, workerPause)
 	}
+}
+
+// work is one life of a worker.
+func (r *Registry) work(ctx context.Context, w *worker) error {
+	e := &w.endpoint
+	if err := r.config.Bus.Unpark(ctx, bus.StreamName(e.Env), e.Name); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	delivery, err := deliver.NewWorker(r.workerConfig(e))
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	w.delivery = delivery
+	w.tellLocked(r.failsLocked(e))
+	r.mu.Unlock()
+	return delivery.Run(ctx)
 }
 
 func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {

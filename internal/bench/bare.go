@@ -14,10 +14,9 @@ import (
 )
 
 const (
-	path      = "/in/bench"
-	eventType = "order.paid"
-	subject   = "events.prod.bench." + eventType
-	maxBody   = 1 << 20
+	path    = "/in/bench"
+	subject = "events.prod.bench." + eventRoot + "0"
+	maxBody = 1 << 20
 )
 
 // serve is the least that receives webhooks: net/http, the signature, and with

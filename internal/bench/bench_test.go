@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var tiny = []string{"-rounds", "1", "-seconds", "0.2", "-connections", "8", "-events", "200"}
+var tiny = []string{"-rounds", "1", "-seconds", "0.2", "-connections", "8", "-events", "200", "-endpoints", "100"}
 
 func TestARunPrintsEveryRow(t *testing.T) {
 	var stdout bytes.Buffer
@@ -34,8 +34,9 @@ func TestARunPrintsEveryRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint,
-		"b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "≥ 0.75", "memory when idle", "start to ready", "binary", "static",
+		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint, rowHundreds, rowThousand,
+		"b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "i/h", "j/h", "≥ 0.75", "≥ 10000 /s",
+		"memory when idle", "start to ready", "binary", "static", "SIGTERM to exit with 100 quiet endpoints", "p99 of receiving with 100 quiet endpoints, of that with 10",
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, stdout.String())
@@ -45,13 +46,14 @@ func TestARunPrintsEveryRow(t *testing.T) {
 
 func TestTheReportForMachinesIsComplete(t *testing.T) {
 	r := newReport(settings{rounds: 1})
-	paces, rates := map[string][]pace{}, map[string][]float64{rowLoop: {100}, rowDressed: {90}, rowEndpoint: {80}}
+	paces, rates := map[string][]pace{}, map[string][]float64{rowLoop: {100}, rowDressed: {90}, rowEndpoint: {80}, rowHundreds: {40}, rowThousand: {20}}
 	for i, row := range []string{rowHTTP, rowStream, rowProcess, rowPower, rowAlways} {
 		paces[row] = []pace{{perSecond: 100 / float64(i+1), p50: 1500, p99: 1}}
 	}
 	r.addReceiving(paces)
 	r.addDelivering(rates)
 	r.addFootprint(footprint{memory: []float64{61}, start: []float64{200}, binary: 30})
+	r.addQuiet(quiet{endpoints: 50, memory: []float64{601}, start: []float64{15000}, stop: []float64{5000}, slow: []float64{150}})
 	var written bytes.Buffer
 	if err := r.writeJSON(&written); err != nil {
 		t.Fatal(err)
@@ -60,14 +62,17 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 	if err := json.Unmarshal(written.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Speeds) != 8 || len(got.Figures) != 3 || got.Speeds[7].Ratio.Median != 0.8 {
+	if len(got.Speeds) != 10 || len(got.Figures) != 7 || got.Speeds[7].Ratio.Median != 0.8 {
 		t.Errorf("report %s", written.Bytes())
 	}
 	want := "c/b is 0.67, the target is at least 0.9\n" +
 		"d/e is 1.25, the target is at least 4\n" +
 		"h/f is 0.80, the target is at least 0.85\n" +
+		"i/h is 0.50, the target is at least 0.7\n" +
+		"j is 20 a second, the target is at least 10000\n" +
 		"memory when idle is 61 MB, the target is at most 60\n" +
-		"the binary is not static"
+		"the binary is not static\n" +
+		"memory with 50 quiet endpoints is 601 MB, the target is at most 600"
 	if got := strings.Join(got.Missed, "\n"); got != want {
 		t.Errorf("missed:\n%s\nwant:\n%s", got, want)
 	}
@@ -141,7 +146,7 @@ func (f onWrite) Write(p []byte) (int, error) {
 }
 
 func TestFlagsThatMeanNothingAreRefused(t *testing.T) {
-	for _, args := range [][]string{{"-rounds", "0"}, {"-size", "10"}, {"-events", "1"}, {"-seconds", "0"}, {"serve-all"}, {"-unknown"}} {
+	for _, args := range [][]string{{"-rounds", "0"}, {"-size", "10"}, {"-events", "1"}, {"-seconds", "0"}, {"-endpoints", "0"}, {"serve-all"}, {"-unknown"}} {
 		if _, err := parse(args, io.Discard); err == nil {
 			t.Errorf("%q was taken", args)
 		}

@@ -37,7 +37,7 @@ func fill(ctx context.Context, args []string) error {
 		group.Go(func() {
 			for n := part; n < *events && errs[part] == nil; n += concurrency {
 				id := "msg_" + strconv.Itoa(n)
-				errs[part] = s.publish(ctx, id, webhookBody(nil, id, *size))
+				errs[part] = s.publish(ctx, id, webhookBody(nil, id, 0, *size))
 			}
 		})
 	}

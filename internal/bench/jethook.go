@@ -27,23 +27,23 @@ func (b *bench) build(ctx context.Context) error {
 
 // startJethook runs the bridge with one source on a store, which it makes if it
 // is not there.
-func (b *bench) startJethook(ctx context.Context, store, durability string) (*child, error) {
-	if err := b.configure(store, durability); err != nil {
+func (b *bench) startJethook(ctx context.Context, store, durability string, endpoints ...endpoint) (*child, error) {
+	if err := b.configure(store, durability, endpoints...); err != nil {
 		return nil, err
 	}
 	return start(ctx, b.jethook, "serve", "-c", b.configFile(store))
 }
 
 // startDelivering runs the bridge until it has read its store, and has it
-// deliver to the endpoint then, so that the start is not in the measurement.
-func (b *bench) startDelivering(ctx context.Context, store, durability string, to endpoint) (*child, error) {
-	c, err := b.startJethook(ctx, store, durability)
+// deliver only then, so that the start is not in the measurement.
+func (b *bench) startDelivering(ctx context.Context, store string, endpoints []endpoint) (*child, error) {
+	c, err := b.startJethook(ctx, store, "power")
 	if err != nil {
 		return nil, err
 	}
 	err = pause(ctx, idleAfter)
 	if err == nil {
-		err = b.configure(store, durability, to)
+		err = b.configure(store, "power", endpoints...)
 	}
 	if err == nil {
 		err = c.command.Process.Signal(syscall.SIGHUP)
@@ -69,15 +69,21 @@ func (b *bench) configure(store, durability string, endpoints ...endpoint) error
 
 func (b *bench) configFile(store string) string { return b.store(store) + ".yaml" }
 
-// endpoint gets every event from the first one on.
-type endpoint struct{ name, url string }
+// endpoint gets the events of its patterns from the first one on.
+type endpoint struct {
+	name, url string
+	events    []string // none: all
+}
 
 func configuration(dir, durability string, endpoints []endpoint) map[string]any {
 	var list []map[string]any
 	for _, e := range endpoints {
-		list = append(list, map[string]any{
-			"name": e.name, "url": e.url, "all_events": true, "start": "beginning", "secrets": []string{secret()},
-		})
+		entry := map[string]any{"name": e.name, "url": e.url, "start": "beginning", "secrets": []string{secret()}}
+		if entry["all_events"] = true; e.events != nil {
+			delete(entry, "all_events")
+			entry["events"] = e.events
+		}
+		list = append(list, entry)
 	}
 	return map[string]any{
 		"roles":  []string{"ingest", "deliver"},

@@ -19,6 +19,8 @@ import (
 const (
 	// minSize of a body leaves room for its fields.
 	minSize = 128
+	// eventRoot and a number name an event.
+	eventRoot = "order.t"
 	// answerTimeout ends the wait for a server that hangs.
 	answerTimeout = 30 * time.Second
 )
@@ -29,6 +31,7 @@ const (
 type load struct {
 	address           string
 	connections, size int
+	types             int // how many events have names of their own; 0 is 1
 }
 
 // sample is one request that was answered 2xx.
@@ -105,7 +108,7 @@ func (l load) dial(ctx context.Context, prefix string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &connection{socket: socket, reader: bufio.NewReader(socket), mac: newMAC(), prefix: prefix, size: l.size}, nil
+	return &connection{socket: socket, reader: bufio.NewReader(socket), mac: newMAC(), prefix: prefix, load: l}, nil
 }
 
 // connection sends one request after the other.
@@ -114,7 +117,7 @@ type connection struct {
 	reader *bufio.Reader
 	mac    hash.Hash
 	prefix string // of ids
-	size   int
+	load   load
 
 	sent    int
 	request []byte // of the last exchange, for its room
@@ -147,7 +150,7 @@ func (c *connection) exchange() (sample, error) {
 }
 
 func (c *connection) compose(id, timestamp string) {
-	c.body = webhookBody(c.body[:0], id, c.size)
+	c.body = webhookBody(c.body[:0], id, c.sent%max(1, c.load.types), c.load.size)
 	c.mac.Reset()
 	c.mac.Write([]byte(id + "." + timestamp + "."))
 	c.mac.Write(c.body)
@@ -158,9 +161,9 @@ func (c *connection) compose(id, timestamp string) {
 	c.request = append(r, c.body...)
 }
 
-// webhookBody appends a body of the given size.
-func webhookBody(to []byte, id string, size int) []byte {
-	to = append(to, `{"type":"`+eventType+`","id":"`+id+`","pad":"`...)
+// webhookBody appends a body of the given size, of an event of a numbered type.
+func webhookBody(to []byte, id string, number, size int) []byte {
+	to = append(to, `{"type":"`+eventRoot+strconv.Itoa(number)+`","id":"`+id+`","pad":"`...)
 	for len(to) < size-len(`"}`) {
 		to = append(to, 'x')
 	}

@@ -64,9 +64,9 @@ func part(name string) func(context.Context, []string) error {
 
 // settings are the flags.
 type settings struct {
-	rounds, connections, size, events int
-	seconds                           float64
-	json                              bool
+	rounds, connections, size, events, endpoints int
+	seconds                                      float64
+	json                                         bool
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -78,11 +78,12 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.connections, "connections", 64, "requests at once")
 	flags.IntVar(&s.size, "size", 1024, "bytes of a body, at least 128")
 	flags.IntVar(&s.events, "events", 30000, "events delivered a round, at least 2")
+	flags.IntVar(&s.endpoints, "endpoints", 10000, "endpoints that are registered and get nothing")
 	flags.BoolVar(&s.json, "json", false, "write JSON")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if flags.NArg() > 0 || s.rounds < 1 || s.seconds <= 0 || s.connections < 1 || s.size < minSize || s.events < 2 {
+	if flags.NArg() > 0 || s.rounds < 1 || s.seconds <= 0 || s.connections < 1 || s.endpoints < 1 || s.size < minSize || s.events < 2 {
 		flags.Usage()
 		return s, errors.New("the flags cannot be meant so")
 	}

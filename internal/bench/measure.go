@@ -61,6 +61,11 @@ func measure(ctx context.Context, s settings, progress io.Writer) (_ *report, er
 		return nil, fmt.Errorf("footprint: %w", err)
 	}
 	r.addFootprint(f)
+	q, err := b.quiet(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("registering: %w", err)
+	}
+	r.addQuiet(q)
 	return r, nil
 }
 
@@ -132,7 +137,13 @@ func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
 			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", "dressed-"+name, "-url", url, "-dressed")
 		}},
 		{rowEndpoint, func(name, url string) (*child, error) {
-			return b.startDelivering(ctx, "endpoint", "power", endpoint{name, url})
+			return b.startDelivering(ctx, "endpoint", []endpoint{{name: name, url: url}})
+		}},
+		{rowHundreds, func(name, url string) (*child, error) {
+			return b.startDelivering(ctx, "endpoint", shares(200, name, url))
+		}},
+		{rowThousand, func(name, url string) (*child, error) {
+			return b.startDelivering(ctx, "endpoint", shares(1000, name, url))
 		}},
 	}
 	rates := map[string][]float64{}
@@ -167,7 +178,7 @@ func (b *bench) fillJethook(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l := load{address: c.addresses["ingest"], connections: b.connections, size: b.size}
+	l := load{address: c.addresses["ingest"], connections: b.connections, size: b.size, types: manyTypes}
 	if err := errors.Join(l.send(ctx, b.events), c.stop()); err != nil {
 		return fmt.Errorf("fill jethook: %w", err)
 	}

@@ -17,6 +17,8 @@ const (
 	rowLoop     = "f  fetch, POST, ack"
 	rowDressed  = "g  f, signed, with every header"
 	rowEndpoint = "h  jethook, one endpoint"
+	rowHundreds = "i  jethook, 200 endpoints in turn"
+	rowThousand = "j  jethook, 1000 endpoints in turn"
 )
 
 // report is all that was measured.
@@ -42,6 +44,7 @@ type speed struct {
 	P50       float64 `json:"p50_ms,omitempty"`
 	P99       float64 `json:"p99_ms,omitempty"`
 	Ratio     *ratio  `json:"ratio,omitempty"`
+	AtLeast   float64 `json:"at_least,omitempty"` // the target a second; 0: none, or that of the ratio
 }
 
 // ratio is the median of the rounds' ratios, and their range.
@@ -94,26 +97,39 @@ func (r *report) addDelivering(rates map[string][]float64) {
 	r.addSpeed(speed{What: rowLoop, PerSecond: median(rates[rowLoop])})
 	r.addSpeed(speed{What: rowDressed, PerSecond: median(rates[rowDressed]), Ratio: newRatio(rates, rowEndpoint, rowDressed, 0)})
 	r.addSpeed(speed{What: rowEndpoint, PerSecond: median(rates[rowEndpoint]), Ratio: newRatio(rates, rowEndpoint, rowLoop, 0.85)})
+	r.addSpeed(speed{What: rowHundreds, PerSecond: median(rates[rowHundreds]), Ratio: newRatio(rates, rowHundreds, rowEndpoint, 0.7)})
+	r.addSpeed(speed{What: rowThousand, PerSecond: median(rates[rowThousand]), Ratio: newRatio(rates, rowThousand, rowEndpoint, 0), AtLeast: 10000})
 }
 
 func (r *report) addFootprint(f footprint) {
-	for _, of := range []figure{
-		{"memory when idle", median(f.memory), "MB", 60},
-		{"start to ready", median(f.start), "ms", 200},
-		{"binary", f.binary, "MB", 0},
-	} {
-		r.Figures = append(r.Figures, of)
-		if of.AtMost > 0 && of.Value > of.AtMost {
-			r.Missed = append(r.Missed, fmt.Sprintf("%s is %.0f %s, the target is at most %.0f", of.What, of.Value, of.Unit, of.AtMost))
-		}
-	}
+	r.addFigure("memory when idle", median(f.memory), "MB", 60)
+	r.addFigure("start to ready", median(f.start), "ms", 200)
+	r.addFigure("binary", f.binary, "MB", 0)
 	if r.Static = f.static; !r.Static {
 		r.Missed = append(r.Missed, "the binary is not static")
 	}
 }
 
+func (r *report) addQuiet(q quiet) {
+	with := fmt.Sprintf(" with %d quiet endpoints", q.endpoints)
+	r.addFigure("memory"+with, median(q.memory), "MB", 600)
+	r.addFigure("start to ready"+with, median(q.start), "ms", 15000)
+	r.addFigure("SIGTERM to exit"+with, median(q.stop), "ms", 5000)
+	r.addFigure(fmt.Sprintf("p99 of receiving%s, of that with %d", with, fewEndpoints), median(q.slow), "%", 150)
+}
+
+func (r *report) addFigure(what string, value float64, unit string, atMost float64) {
+	r.Figures = append(r.Figures, figure{what, value, unit, atMost})
+	if atMost > 0 && value > atMost {
+		r.Missed = append(r.Missed, fmt.Sprintf("%s is %.0f %s, the target is at most %.0f", what, value, unit, atMost))
+	}
+}
+
 func (r *report) addSpeed(s speed) {
 	r.Speeds = append(r.Speeds, s)
+	if s.PerSecond < s.AtLeast {
+		r.Missed = append(r.Missed, fmt.Sprintf("%s is %.0f a second, the target is at least %.0f", s.What[:1], s.PerSecond, s.AtLeast))
+	}
 	if s.Ratio != nil && s.Ratio.Median < s.Ratio.AtLeast {
 		r.Missed = append(r.Missed, fmt.Sprintf("%s is %.2f, the target is at least %g", s.Ratio.Of, s.Ratio.Median, s.Ratio.AtLeast))
 	}

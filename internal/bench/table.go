@@ -20,7 +20,7 @@ func (r *report) writeTable(w io.Writer) error {
 		r.Go, r.CPUs, r.FileSystem, r.Rounds, r.Seconds, r.Connections, r.Size, r.Events)
 	fmt.Fprintln(table, "what\t/s\tp50\tp99\tratio\ttarget")
 	for _, s := range r.Speeds {
-		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\n", s.What, s.PerSecond, latency(s.P50), latency(s.P99), s.Ratio.cells())
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\n", s.What, s.PerSecond, latency(s.P50), latency(s.P99), s.cells())
 	}
 	fmt.Fprintln(table)
 	fmt.Fprintln(table, "what\tvalue\ttarget")
@@ -53,12 +53,16 @@ func latency(ms float64) string {
 	return fmt.Sprintf("%.1f ms", ms)
 }
 
-// cells are the ratio and its target.
-func (r *ratio) cells() string {
-	if r == nil {
-		return "\t"
-	}
+// cells are the ratio and the target.
+func (s *speed) cells() string {
 	target := ""
+	if s.AtLeast > 0 {
+		target = fmt.Sprintf("≥ %.0f /s", s.AtLeast)
+	}
+	r := s.Ratio
+	if r == nil {
+		return "\t" + target
+	}
 	if r.AtLeast > 0 {
 		target = fmt.Sprintf("≥ %g", r.AtLeast)
 	}

@@ -66,6 +66,7 @@ type Bus struct {
 
 	mu     sync.Mutex
 	denied []string // what the server has refused for lack of permission
+	alarms []*Alarm
 
 	stop   context.CancelFunc
 	tasks  sync.WaitGroup // that end with stop

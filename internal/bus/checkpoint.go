@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -31,20 +32,28 @@ type streamCursors struct {
 type cursor struct {
 	Created time.Time              `json:"created"`
 	Floor   uint64                 `json:"floor"`
+	Settled [][2]uint64            `json:"settled,omitempty"` // above the floor, from and to
 	Config  *server.ConsumerConfig `json:"config"`
 }
 
-func cursorsOf(streams map[string]server.StreamDetail) map[string]streamCursors {
+// of returns what is to be kept, with mu held. Progress is asked after the server, so that what
+// it says belongs to the floor or lies above it.
+func (c *cursors) of(streams map[string]server.StreamDetail) map[string]streamCursors {
 	all := make(map[string]streamCursors)
 	for name := range eventStreams() {
 		stream, ok := streams[name]
 		if !ok {
 			continue
 		}
-		consumers := make(map[string]cursor)
+		consumers := maps.Clone(c.parked[name])
+		if consumers == nil {
+			consumers = make(map[string]cursor)
+		}
 		for _, info := range stream.Consumer {
 			if info.Config.Durable != "" {
-				consumers[info.Name] = cursor{Created: info.Created, Floor: info.AckFloor.Stream, Config: info.Config}
+				floor := info.AckFloor.Stream
+				consumers[info.Name] = cursor{Created: info.Created, Floor: floor, Config: info.Config,
+					Settled: c.progressOf(name, info.Name).above(info.Created, floor)}
 			}
 		}
 		all[name] = streamCursors{Created: stream.Created, Consumers: consumers}
@@ -52,7 +61,8 @@ func cursorsOf(streams map[string]server.StreamDetail) map[string]streamCursors 
 	return all
 }
 
-// write replaces the file at once, so that a crash leaves the old or the new.
+// write replaces the file at once, so that a crash leaves the old or the new. It
+// flushes whatever the durability, for an empty file would lose every place.
 func (c *cursors) write(content checkpoint) error {
 	data, err := json.Marshal(content)
 	if err != nil {
@@ -73,16 +83,11 @@ func (c *cursors) replace(data []byte) error {
 	if err := os.WriteFile(next, data, 0o600); err != nil {
 		return err
 	}
-	if c.flush {
-		if err := syncPath(next); err != nil {
-			return err
-		}
+	if err := syncPath(next); err != nil {
+		return err
 	}
 	if err := os.Rename(next, c.path); err != nil {
 		return err
-	}
-	if !c.flush {
-		return nil
 	}
 	return syncPath(filepath.Dir(c.path))
 }

@@ -140,18 +140,26 @@ func TestAnOrderlyRestartChangesNothing(t *testing.T) {
 	}
 }
 
-func TestACheckpointThatCannotBeReadIsIgnored(t *testing.T) {
+func TestACheckpointThatCannotBeReadIsRefused(t *testing.T) {
 	for name, content := range map[string]string{"empty": "", "garbage": "\x00\x00\x00", "cut off": `{"streams":{"EVENTS_PROD":{"crea`} {
 		t.Run(name, func(t *testing.T) {
 			l, _, _ := worked(t)
 			l.close()
-			if err := os.WriteFile(filepath.Join(l.dir, cursorsFile), []byte(content), 0o600); err != nil {
+			path := filepath.Join(l.dir, cursorsFile)
+			whole, err := os.ReadFile(path)
+			if err != nil {
 				t.Fatal(err)
 			}
-			b := l.open()
-			expect(t, "ack floor", infoOf(t, b, "EVENTS_PROD", billing).AckFloor.Stream, uint64(7))
-			expect(t, "lines that tell of it", strings.Count(l.log.String(), "cannot be read and is ignored"), 1)
-			expect(t, "floor that is kept", l.kept().Streams["EVENTS_PROD"].Consumers[billing].Floor, uint64(7))
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(t.Context(), embedded(l.dir, Power)); err == nil || !strings.Contains(err.Error(), "put "+path+" back from a copy") {
+				t.Errorf("got error %v, want one that says what to do with %s", err, path)
+			}
+			if err := os.WriteFile(path, whole, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, "ack floor", infoOf(t, l.open(), "EVENTS_PROD", billing).AckFloor.Stream, uint64(7))
 		})
 	}
 }

@@ -64,6 +64,7 @@ func (b *Bus) Put(ctx context.Context, stream string, m *nats.Msg) (uint64, erro
 }
 
 func (b *Bus) put(ctx context.Context, stream string, m *nats.Msg) (*jetstream.PubAck, error) {
+	defer b.ring(m.Subject)
 	if b.barrier == nil {
 		return b.store(ctx, m)
 	}

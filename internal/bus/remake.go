@@ -48,17 +48,12 @@ func (b *Bus) replace(ctx context.Context, stream jetstream.Stream, dir string, 
 	return b.create(ctx, stream, config)
 }
 
-// create makes a consumer of the server's own definition, which is the client's
-// when it is written as JSON.
+// create makes a consumer of the server's own definition.
 func (b *Bus) create(ctx context.Context, stream jetstream.Stream, config *server.ConsumerConfig) error {
 	ctx, cancel := context.WithTimeout(ctx, restoreTimeout)
 	defer cancel()
-	data, err := json.Marshal(config)
+	wanted, err := clientConfig(config)
 	if err != nil {
-		return err
-	}
-	var wanted jetstream.ConsumerConfig
-	if err := json.Unmarshal(data, &wanted); err != nil {
 		return err
 	}
 	if wanted.DeliverSubject != "" {

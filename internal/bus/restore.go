@@ -123,19 +123,30 @@ func (c *cursors) behind(info *server.ConsumerInfo, floor uint64) (reason string
 
 // recreate makes the consumers anew that the server did not load: those of the
 // checkpoint after their floor, and others, whose definition at least can be
-// read, where they once began.
+// read, where they once began. Those that were in its memory are parked.
 func (b *Bus) recreate(ctx context.Context, stream jetstream.Stream, found server.StreamDetail, saved map[string]cursor, loaded map[string]bool) error {
 	dir := consumersDir(b.config.Embedded.StoreDir, found.Name)
+	inMemory := 0
 	for name, entry := range saved {
 		if loaded[name] || entry.Config == nil {
 			continue
 		}
 		floor := min(entry.Floor, found.State.LastSeq)
+		if entry.Config.MemoryStorage {
+			b.cursors.park(found.Name, name, cursor{Created: entry.Created, Floor: floor, Config: entry.Config,
+				Settled: upTo(found.State.LastSeq, entry.Settled)})
+			inMemory++
+			continue
+		}
 		if err := b.replace(ctx, stream, filepath.Join(dir, name), startingAt(entry.Config, floor+1)); err != nil {
 			return fmt.Errorf("consumer %s: %w", name, err)
 		}
 		loaded[name] = true
 		b.tellMoved(found.Name, name, floor, notLoaded)
+	}
+	if inMemory > 0 && !b.cursors.saved.Clean {
+		b.config.Logger.Warn("the last stop was not orderly; endpoints go on after their last checkpoint, and what they were given since is repeated",
+			"stream", found.Name, "endpoints", inMemory)
 	}
 	leftovers, err := unloaded(dir, loaded)
 	if err != nil {
@@ -155,36 +166,21 @@ func (b *Bus) recreate(ctx context.Context, stream jetstream.Stream, found serve
 	return nil
 }
 
-// restoreRetries has the consumers of the work queue begin anew where they may
-// not be believed. What was acknowledged there is no longer in the stream, so
-// that they skip nothing and repeat at most what was in work. Those that the
-// server could not load are made again by their workers.
+// restoreRetries removes the consumers of the work queue, which their workers
+// make again: an earlier version had them in files. What was acknowledged there
+// is no longer in the stream, so that they skip nothing and repeat at most what
+// was in work.
 func (b *Bus) restoreRetries(ctx context.Context, found server.StreamDetail) error {
 	stream, err := b.consumer.Stream(ctx, Retry)
 	if err != nil {
 		return err
 	}
-	loaded := make(map[string]bool, len(found.Consumer))
 	for _, info := range found.Consumer {
-		loaded[info.Name] = true
-		if !b.cursors.intact() {
-			if err := b.move(ctx, stream, info.Name, info.Config, 1); err != nil {
-				return fmt.Errorf("consumer %s: %w", info.Name, err)
-			}
+		if err := stream.DeleteConsumer(ctx, info.Name); err != nil {
+			return fmt.Errorf("consumer %s: %w", info.Name, err)
 		}
 	}
-	dir := consumersDir(b.config.Embedded.StoreDir, Retry)
-	leftovers, err := unloaded(dir, loaded)
-	if err != nil {
-		return err
-	}
-	for _, name := range leftovers {
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-		b.config.Logger.Warn("consumer of retries is made anew; those that were in work are repeated", "consumer", name, "reason", notLoaded)
-	}
-	return nil
+	return os.RemoveAll(consumersDir(b.config.Embedded.StoreDir, Retry))
 }
 
 func (b *Bus) tellMoved(stream, consumer string, floor uint64, reason string) {

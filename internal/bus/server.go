@@ -48,7 +48,9 @@ func (b *Bus) startServer() error {
 	if err := mendStore(embedded.StoreDir, b.config.Logger); err != nil {
 		return err
 	}
-	b.cursors = newCursors(embedded, b.config.Logger)
+	if b.cursors, err = newCursors(embedded.StoreDir); err != nil {
+		return err
+	}
 	if err := b.cursors.distrust(embedded.StoreDir); err != nil {
 		return err
 	}

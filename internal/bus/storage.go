@@ -163,7 +163,7 @@ func (b *Bus) watch(ctx context.Context) error {
 	b.storage = newStorage(b.consumer, b.config.Logger, b.streams())
 	b.storage.look(ctx)
 	b.tasks.Go(func() { b.storage.run(ctx) })
-	trimmer := newTrimmer(b.consumer, b.config.Logger)
+	trimmer := newTrimmer(b, b.config.Logger)
 	b.tasks.Go(func() { trimmer.run(ctx) })
 	if b.space != nil {
 		b.space.warn(b.storage.events())

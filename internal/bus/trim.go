@@ -35,6 +35,7 @@ const (
 // so at once: each removes only what it has found that nobody needs.
 type trimmer struct {
 	js     jetstream.JetStream
+	parked func(stream string) []*jetstream.ConsumerInfo // consumers that the server does not know
 	logger *slog.Logger
 	held   map[event.Env]need // what was in the way when it was looked at last
 }
@@ -55,8 +56,8 @@ func (n *need) lower(other need) {
 	}
 }
 
-func newTrimmer(js jetstream.JetStream, logger *slog.Logger) *trimmer {
-	return &trimmer{js: js, logger: logger, held: make(map[event.Env]need)}
+func newTrimmer(b *Bus, logger *slog.Logger) *trimmer {
+	return &trimmer{js: b.consumer, parked: b.parkedInfos, logger: logger, held: make(map[event.Env]need)}
 }
 
 func (t *trimmer) run(ctx context.Context) {
@@ -187,8 +188,16 @@ func (t *trimmer) needed(ctx context.Context, env event.Env, stream jetstream.St
 
 // consumers lowers first to what a consumer has not acknowledged. A list that
 // leaves out a consumer which exists, as that of a cluster may, is an error.
+// Those that are parked come first: one that is unparked meanwhile is seen
+// twice, and one that is parked meanwhile needs nothing.
 func (t *trimmer) consumers(ctx context.Context, stream jetstream.Stream, first *need) error {
 	seen, anybody := make(map[string]bool), false
+	for _, info := range t.parked(stream.CachedInfo().Config.Name) {
+		anybody = true
+		if err := t.consumer(ctx, stream, info, first); err != nil {
+			return err
+		}
+	}
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
 		seen[info.Name] = true
@@ -240,25 +249,14 @@ func (t *trimmer) consumer(ctx context.Context, stream jetstream.Stream, info *j
 	if !keeps(info) || from >= first.sequence {
 		return nil
 	}
-	filters := config.FilterSubjects
-	if len(filters) == 0 {
-		filters = []string{config.FilterSubject}
-	}
-	found := false
 	of := need{by: "consumer " + info.Name,
 		remedy: "it has not acknowledged the event: let it catch up, or remove it if nobody uses it"}
-	for _, filter := range filters {
-		if filter == "" {
-			filter = ">"
-		}
-		m, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(filter))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("next event of consumer %s: %w", info.Name, err)
-		}
-		found, of.sequence = true, m.Sequence
+	sequence, found, err := selects(ctx, stream, config, from)
+	if err != nil {
+		return fmt.Errorf("next event of consumer %s: %w", info.Name, err)
+	}
+	if found {
+		of.sequence = sequence
 		first.lower(of)
 	}
 	if !found && info.NumPending+uint64(info.NumAckPending) > 0 { // it says otherwise

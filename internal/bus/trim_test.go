@@ -24,7 +24,7 @@ func small(t *testing.T) (*Bus, *trimmer, *logBuffer) {
 	config.Stream.MaxBytes = 1 << 20
 	b, log := open(t, config), new(logBuffer)
 	durable(t, b, "elsewhere", "events.prod.elsewhere.>")
-	return b, newTrimmer(b.JetStream(), slog.New(slog.NewTextHandler(log, nil))), log
+	return b, newTrimmer(b, slog.New(slog.NewTextHandler(log, nil))), log
 }
 
 func roomy(n int) *event.Event {
@@ -95,6 +95,31 @@ func (t *trimmer) must(tb testing.TB) {
 	tb.Helper()
 	if err := t.check(tb.Context(), event.Prod); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+func TestAnEventThatAParkedConsumerWaitsForStays(t *testing.T) {
+	b, trimmer, _ := small(t)
+	config := billingConfig()
+	config.MemoryStorage, config.FilterSubjects = true, []string{"events.prod.clink.>"}
+	if err := b.ParkNew(t.Context(), "EVENTS_PROD", config, 0); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		publish(t, b, roomy(n))
+	}
+	e := roomy(3)
+	e.Source = "clink"
+	publish(t, b, e)
+	fill(t, b, 4, trimAbove)
+	trimmer.must(t)
+	expect(t, "first event", prod(t, b).CachedInfo().State.FirstSeq, uint64(4))
+	unpark(t, b)
+	expect(t, "events", fetch(t, b, "EVENTS_PROD", billing, 1, 4), []uint64{4})
+	fill(t, b, 100, trimAbove)
+	trimmer.must(t)
+	if got := fullness(t, b); got > trimTo {
+		t.Errorf("the stream is %d %% full after all is delivered", got)
 	}
 }
 

@@ -1,0 +1,121 @@
+package bus
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func parkedOf(t *testing.T, b *Bus) map[string]jetstream.ConsumerConfig {
+	t.Helper()
+	parked, err := b.Parked("EVENTS_PROD")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parked
+}
+
+func park(t *testing.T, b *Bus) bool {
+	t.Helper()
+	parked, err := b.Park(t.Context(), "EVENTS_PROD", billing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parked
+}
+
+func unpark(t *testing.T, b *Bus) {
+	t.Helper()
+	if err := b.Unpark(t.Context(), "EVENTS_PROD", billing); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func waiting(t *testing.T, b *Bus) bool {
+	t.Helper()
+	waits, err := b.Waits(t.Context(), "EVENTS_PROD", billing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return waits
+}
+
+func TestADurableIsParkedWithItsPlaceAndDefinition(t *testing.T) {
+	l, b, _ := remembered(t)
+	before := infoOf(t, b, "EVENTS_PROD", billing).Config
+	expect(t, "parked while events wait", park(t, b), false)
+	settle(t, b, 2, 9, 10)
+	expect(t, "parked while others are in work", park(t, b), false)
+	l.end(l.now(b), false)
+	b = l.open()
+	unpark(t, b)
+	settle(t, b, 6, 5, 6, 7, 8, 9, 10)
+	expect(t, "parked when nothing waits", park(t, b), true)
+	expect(t, "known to the server", known(t, b), false)
+	for _, restarted := range []bool{false, true} {
+		if restarted {
+			l.close()
+			b = l.open()
+		}
+		expect(t, "something waits", waiting(t, b), false)
+		after := parkedOf(t, b)[billing]
+		after.DeliverPolicy, after.OptStartSeq = before.DeliverPolicy, before.OptStartSeq
+		expect(t, "definition", after, before)
+	}
+	other := numbered(10)
+	other.Source = "other"
+	publish(t, b, other)
+	expect(t, "something waits after an event for others", waiting(t, b), false)
+	publish(t, b, numbered(11))
+	expect(t, "something waits after an event", waiting(t, b), true)
+	unpark(t, b)
+	unpark(t, b) // which is nothing to do
+	expect(t, "events", fetch(t, b, "EVENTS_PROD", billing, 1, 12), []uint64{12})
+	expect(t, "still parked", len(parkedOf(t, b)), 0)
+}
+
+func known(t *testing.T, b *Bus) bool {
+	t.Helper()
+	_, err := b.JetStream().Consumer(t.Context(), "EVENTS_PROD", billing)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		t.Fatal(err)
+	}
+	return err == nil
+}
+
+func TestADurableThatIsParkedSurvivesAKillAndIsForgottenForGood(t *testing.T) {
+	l := &lives{t: t, dir: t.TempDir()}
+	b := l.open()
+	for n := range 4 {
+		publish(t, b, numbered(n))
+	}
+	config := billingConfig()
+	config.MemoryStorage = true
+	for _, floor := range []uint64{2, 4} { // the second time it is there
+		if err := b.ParkNew(t.Context(), "EVENTS_PROD", config, floor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.end(l.now(b), false)
+	b = l.open()
+	expect(t, "something waits", waiting(t, b), true)
+	unpark(t, b)
+	expect(t, "events", fetch(t, b, "EVENTS_PROD", billing, 2, 3, 4), []uint64{3, 4})
+	if err := b.ParkNew(t.Context(), "EVENTS_PROD", config, 0); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "parked while the server knows it", len(parkedOf(t, b)), 0)
+	expect(t, "parked", park(t, b), true)
+	b.Forget("EVENTS_PROD", billing)
+	l.end(l.now(b), false)
+	b = l.open()
+	expect(t, "parked after it was forgotten", len(parkedOf(t, b)), 0)
+}
+
+func TestAConsumerWithFilesIsNotParked(t *testing.T) {
+	b := open(t, embedded(t.TempDir(), Process))
+	makeConsumer(t, b, "EVENTS_PROD", billingConfig())
+	expect(t, "may rest", park(t, b), true)
+	expect(t, "known to the server", known(t, b), true)
+}
