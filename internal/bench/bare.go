@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,7 +38,7 @@ func serve(ctx context.Context, args []string) error {
 		defer s.close()
 		keep = s.publish
 	}
-	return listenAndServe(ctx, receiveWebhook(keep))
+	return listenAndServe(ctx, receiveWebhook(keep), 1)
 }
 
 // receiveWebhook answers 200 when the request is verified and kept.
@@ -67,19 +68,32 @@ func (s *store) publish(ctx context.Context, id string, body []byte) error {
 	return err
 }
 
-// listenAndServe says where it listens and serves until ctx ends.
-func listenAndServe(ctx context.Context, handler http.Handler) error {
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
+// listenAndServe serves on n addresses until ctx ends, and says which: the
+// first is "ingest", the others have numbers.
+func listenAndServe(ctx context.Context, handler http.Handler, n int) error {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := say(message{Addresses: map[string]string{"ingest": socket.Addr().String()}}); err != nil {
-		return err
+	addresses := make(map[string]string, n)
+	serving := make(chan error, n)
+	for i := range n {
+		socket, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return errors.Join(err, server.Close())
+		}
+		name := "ingest"
+		if i > 0 {
+			name = strconv.Itoa(i)
+		}
+		addresses[name] = socket.Addr().String()
+		go func() { serving <- server.Serve(socket) }()
 	}
-	if err := server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	if err := say(message{Addresses: addresses}); err != nil {
+		return errors.Join(err, server.Close())
+	}
+	for range n {
+		if err := <-serving; !errors.Is(err, http.ErrServerClosed) {
+			return errors.Join(err, server.Close())
+		}
 	}
 	return nil
 }

@@ -19,10 +19,10 @@ const (
 )
 
 // shares divides the events among n endpoints, so that each event goes to one.
-func shares(n int, name, url string) []endpoint {
+func shares(n int, name string, urls []string) []endpoint {
 	list := make([]endpoint, n)
 	for i := range list {
-		list[i] = endpoint{name: name + "-" + strconv.Itoa(n) + "-" + strconv.Itoa(i), url: url}
+		list[i] = endpoint{name: name + "-" + strconv.Itoa(n) + "-" + strconv.Itoa(i), url: urls[i%len(urls)]}
 	}
 	for t := range manyTypes {
 		of := &list[t%n]

@@ -128,22 +128,22 @@ func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
 	}
 	ways := []struct {
 		row   string
-		start func(name, url string) (*child, error)
+		start func(name string, urls []string) (*child, error)
 	}{
-		{rowLoop, func(name, url string) (*child, error) {
-			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", name, "-url", url)
+		{rowLoop, func(name string, urls []string) (*child, error) {
+			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", name, "-url", urls[0])
 		}},
-		{rowDressed, func(name, url string) (*child, error) {
-			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", "dressed-"+name, "-url", url, "-dressed")
+		{rowDressed, func(name string, urls []string) (*child, error) {
+			return b.startSelf(ctx, "deliver", "-store", b.store("loop"), "-durable", "dressed-"+name, "-url", urls[0], "-dressed")
 		}},
-		{rowEndpoint, func(name, url string) (*child, error) {
-			return b.startDelivering(ctx, "endpoint", []endpoint{{name: name, url: url}})
+		{rowEndpoint, func(name string, urls []string) (*child, error) {
+			return b.startDelivering(ctx, "endpoint", []endpoint{{name: name, url: urls[0]}})
 		}},
-		{rowHundreds, func(name, url string) (*child, error) {
-			return b.startDelivering(ctx, "endpoint", shares(200, name, url))
+		{rowHundreds, func(name string, urls []string) (*child, error) {
+			return b.startDelivering(ctx, "endpoint", shares(200, name, urls))
 		}},
-		{rowThousand, func(name, url string) (*child, error) {
-			return b.startDelivering(ctx, "endpoint", shares(1000, name, url))
+		{rowThousand, func(name string, urls []string) (*child, error) {
+			return b.startDelivering(ctx, "endpoint", shares(1000, name, urls))
 		}},
 	}
 	rates := map[string][]float64{}
@@ -152,8 +152,8 @@ func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
 		for i := range ways {
 			way := ways[(i+round)%len(ways)]
 			syscall.Sync()
-			rate, err := b.deliveryRate(ctx, func(url string) (*child, error) {
-				return way.start("round-"+strconv.Itoa(round+1), url)
+			rate, err := b.deliveryRate(ctx, func(urls []string) (*child, error) {
+				return way.start("round-"+strconv.Itoa(round+1), urls)
 			})
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", way.row, err)
@@ -187,13 +187,17 @@ func (b *bench) fillJethook(ctx context.Context) error {
 
 // deliveryRate returns the events a second of a sender, from the first receipt
 // to the last.
-func (b *bench) deliveryRate(ctx context.Context, startSender func(url string) (*child, error)) (float64, error) {
+func (b *bench) deliveryRate(ctx context.Context, startSender func(urls []string) (*child, error)) (float64, error) {
 	receiver, err := b.startSelf(ctx, "receive", "-events", strconv.Itoa(b.events))
 	if err != nil {
 		return 0, err
 	}
 	defer receiver.kill() // it has said all it had to say
-	sender, err := startSender("http://" + receiver.addresses["ingest"] + "/")
+	var urls []string
+	for _, address := range receiver.addresses {
+		urls = append(urls, "http://"+address+"/")
+	}
+	sender, err := startSender(urls)
 	if err != nil {
 		return 0, err
 	}

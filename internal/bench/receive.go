@@ -9,6 +9,10 @@ import (
 	"time"
 )
 
+// receivers is how many addresses deliveries go to where endpoints are many:
+// theirs seldom have one in common, for which few connections are kept.
+const receivers = 16
+
 // receive answers deliveries with 200, and says how long it took from the
 // first to the last of the number it expects.
 func receive(ctx context.Context, args []string) error {
@@ -30,5 +34,5 @@ func receive(ctx context.Context, args []string) error {
 			// Nobody reads a failure to say so but the parent, which is gone then.
 			_ = say(message{Events: int(*events), Seconds: (at - time.Duration(first.Load())).Seconds()})
 		}
-	}))
+	}), receivers)
 }
