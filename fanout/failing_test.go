@@ -244,7 +244,6 @@ func TestAnEndpointThatFailsRecoversInEveryReplica(t *testing.T) {
 		r.now = func() time.Time { return began } // so that it is not disabled
 		r.apply(t, []Endpoint{e}, watcher)
 		r.start(t)
-		eventually(t, "there is a worker", func() bool { return len(r.at("billing")) == 1 })
 	}
 	var names []string
 	for i := range 60 {
@@ -302,11 +301,21 @@ func TestAWorkerKnowsAfterARestartThatItsEndpointFailed(t *testing.T) {
 	told(t, b, failingType, 0)
 
 	reader := metric.NewManualReader()
-	after := newReplica(t, b, func(c *Config) { c.Meter = metric.NewMeterProvider(metric.WithReader(reader)).Meter("") })
+	after := newReplica(t, b, func(c *Config) {
+		hasten(c)
+		c.Meter = metric.NewMeterProvider(metric.WithReader(reader)).Meter("")
+	})
+	began := time.Now()
+	after.now = func() time.Time { return began } // so that it is not disabled
 	after.apply(t, []Endpoint{e}, watcher)
 	after.start(t)
-	reads(t, reader, map[string]int64{"jethook.deliver.breaker": 1, "jethook.deliver.concurrency": 1})
+	to.status.Store(http.StatusBadGateway)
 	publish(t, b, "order.a", "order.b")
+	reads(t, reader, map[string]int64{"jethook.deliver.breaker": 2, "jethook.deliver.concurrency": 1})
+	if calls := to.calls.Load(); calls > 10 {
+		t.Errorf("%d attempts, want few probes", calls)
+	}
+	to.status.Store(http.StatusOK)
 	to.wants(t, "order.a", "order.b")
 	told(t, b, recoveredType, -1)
 	reads(t, reader, map[string]int64{"jethook.deliver.breaker": 0, "jethook.deliver.concurrency": 4})
