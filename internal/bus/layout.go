@@ -147,6 +147,12 @@ func forming(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout)
 }
 
+// Unavailable reports whether an error says that the bus does not answer for
+// now, and nothing about what was asked.
+func Unavailable(err error) bool {
+	return forming(err) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
+}
+
 func (b *Bus) ensureBucket(ctx context.Context, bucket jetstream.KeyValueConfig) error {
 	if _, err := b.consumer.CreateKeyValue(ctx, bucket); !errors.Is(err, jetstream.ErrBucketExists) {
 		return err

@@ -60,6 +60,9 @@ func (b *Bus) Find(ctx context.Context, env event.Env, id event.ID) (Stored, err
 
 // Event returns the event at a sequence.
 func (b *Bus) Event(ctx context.Context, env event.Env, sequence uint64) (Stored, error) {
+	if sequence == 0 {
+		return Stored{}, ErrNotFound
+	}
 	stream, err := b.consumer.Stream(ctx, StreamName(env))
 	if err != nil {
 		return Stored{}, fmt.Errorf("open stream %s: %w", StreamName(env), err)
