@@ -94,3 +94,43 @@ type Endpoint struct {
 	Retries     uint64    `json:"retries" doc:"Events that are tried again later."`
 	Dead        uint64    `json:"dead" doc:"Events that are not tried again."`
 }
+
+// Dead is an event that is not tried again at an endpoint unless somebody asks.
+type Dead struct {
+	ID             string    `json:"id" doc:"Of this entry; an event may be dead at several endpoints." example:"dead_42"`
+	EventID        string    `json:"event_id"`
+	EventType      string    `json:"event_type,omitempty"`
+	Source         string    `json:"source,omitempty"`
+	Env            string    `json:"env" enum:"prod,test"`
+	Endpoint       string    `json:"endpoint"`
+	Sequence       uint64    `json:"sequence" doc:"The event's place in its stream."`
+	Reason         string    `json:"reason" example:"gave up after 10 attempts"`
+	DiedAt         time.Time `json:"died_at"`
+	Attempts       int       `json:"attempts"`
+	FirstAttemptAt time.Time `json:"first_attempt_at,omitzero"`
+	LastAttemptAt  time.Time `json:"last_attempt_at,omitzero"`
+	LastStatus     int       `json:"last_status,omitempty" doc:"Of the last answer; absent where there was none."`
+	LastError      string    `json:"last_error,omitempty"`
+}
+
+// RetryDead asks for the dead events of an endpoint to be delivered again.
+type RetryDead struct {
+	Endpoint string `json:"endpoint" minLength:"1" maxLength:"64" doc:"The endpoint that gets them; no other does."`
+	Type     string `json:"type,omitempty" maxLength:"256" doc:"Those of this name or pattern: * for one token, > for all that follow."`
+	Since    string `json:"since,omitempty" maxLength:"40" doc:"Those that died from this time on: RFC 3339, or how long ago, such as 2h."`
+	Until    string `json:"until,omitempty" maxLength:"40" doc:"Those that died before this time."`
+	After    string `json:"after,omitempty" maxLength:"40" doc:"next of the answer before."`
+}
+
+// Retried is what became of dead events that were asked for.
+type Retried struct {
+	Retried int    `json:"retried" doc:"So many are delivered again and are not listed any more."`
+	Gone    int    `json:"gone" doc:"So many stay listed: their bodies are no longer stored."`
+	Next    string `json:"next,omitempty" doc:"There are more: ask again with this as after."`
+}
+
+// Counted is how many retries were changed.
+type Counted struct {
+	Count int  `json:"count"`
+	More  bool `json:"more" doc:"There are more: ask again."`
+}

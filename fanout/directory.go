@@ -103,7 +103,7 @@ func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 		d.judge(s, records[ref{env, s.Name}.key()])
 		s.Dead, s.Retries = dead[deliver.DeadSubject(env, s.Name)], due[deliver.DueSubject(env, s.Name)]
 		counting.Go(func() error {
-			waiting, err := d.bus.CountSubjects(ctx, bus.Retry, waitSubjects(ref{env, s.Name}))
+			waiting, err := d.bus.CountSubjects(ctx, bus.Retry, bus.WaitSubjects(env, s.Name))
 			s.Retries += uint64(waiting)
 			return err
 		})
@@ -113,9 +113,6 @@ func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 
 // countsAtOnce is how many endpoints' retries are counted at a time.
 const countsAtOnce = 4
-
-// waitSubjects selects an endpoint's pointers that wait for their time.
-func waitSubjects(of ref) string { return bus.RetryWait + "." + of.key() + ".*" }
 
 // Get returns one endpoint, or bus.ErrNotFound.
 func (d *Directory) Get(ctx context.Context, env event.Env, name string) (Status, error) {

@@ -48,6 +48,7 @@ func (h *Handler) listEndpoints(ctx context.Context, q *endpointsQuery) (*output
 	return listed(found, last < len(all)), nil
 }
 
+// EndpointPath names an endpoint.
 type EndpointPath struct {
 	Name string `path:"name" maxLength:"64" doc:"The endpoint's name." example:"billing"`
 }

@@ -48,6 +48,7 @@ func (h *Handler) listEvents(ctx context.Context, q *eventsQuery) (*output[api.L
 	return listed(events, more), nil
 }
 
+// EventPath names an event.
 type EventPath struct {
 	ID string `path:"id" maxLength:"64" doc:"The event's id, which is known for three days, or its sequence." example:"evt_xpuj4azcvz7ajuyrlzoezhc44a"`
 }

@@ -46,6 +46,14 @@ func (h *Handler) routes() huma.API {
 	register(of, get("endpoints-get", "/v1/endpoints/{name}", "Show an endpoint"), h.getEndpoint)
 	register(of, post("endpoints-pause", "/v1/endpoints/{name}/pause", "Stop delivering to an endpoint; its events wait"), h.pauseEndpoint)
 	register(of, post("endpoints-resume", "/v1/endpoints/{name}/resume", "Deliver again to an endpoint that was paused or disabled"), h.resumeEndpoint)
+	register(of, post("endpoints-retries-hasten", "/v1/endpoints/{name}/retries/hasten", "Have an endpoint's waiting retries fall due now"), h.hastenRetries)
+	register(of, remove("endpoints-retries-cancel", "/v1/endpoints/{name}/retries", "Cancel an endpoint's retries; they become dead events"), h.cancelRetries)
+
+	register(of, get("dead-list", "/v1/dead", "List dead events, the newest first"), h.listDead)
+	register(of, get("dead-get", "/v1/dead/{id}", "Show a dead event"), h.getDead)
+	register(of, accepted(post("dead-retry", "/v1/dead/{id}/retry", "Deliver a dead event again, to its endpoint alone")), h.retryDead)
+	register(of, accepted(post("dead-retry-all", "/v1/dead/retry", "Deliver an endpoint's dead events again, up to 1000 in one request")), h.retryAllDead)
+	register(of, remove("dead-drop", "/v1/dead/{id}", "Take a dead event from the list for good"), h.dropDead)
 
 	// The framework's own form of errors, which explain replaces.
 	delete(registry.Map(), "ErrorModel")

@@ -20,6 +20,11 @@ func WaitSubject(env event.Env, endpoint string, sequence uint64) string {
 	return RetryWait + "." + string(env) + "." + endpoint + "." + strconv.FormatUint(sequence, 10)
 }
 
+// WaitSubjects selects the pointers that wait for an endpoint.
+func WaitSubjects(env event.Env, endpoint string) string {
+	return RetryWait + "." + string(env) + "." + endpoint + ".*"
+}
+
 // pointed is an event that a message of RETRY or DEAD names.
 type pointed struct {
 	env      event.Env
