@@ -12,7 +12,7 @@ type Problem struct {
 	Code      string       `json:"code" doc:"What went wrong, for programs." example:"not_found"`
 	Detail    string       `json:"detail" doc:"What went wrong this time and what to do, for people."`
 	RequestID string       `json:"request_id" doc:"Finds the request in the log."`
-	Errors    []FieldError `json:"errors,omitempty" doc:"The parts of the request that are wrong."`
+	Errors    []FieldError `json:"errors,omitempty" nullable:"false" doc:"The parts of the request that are wrong."`
 }
 
 // FieldError is one part of a request that is wrong.

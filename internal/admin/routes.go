@@ -88,7 +88,7 @@ func register[I, O any](to huma.API, op huma.Operation, handle func(context.Cont
 	op.MaxBodyBytes = maxBody
 	op.Responses = make(map[string]*huma.Response, len(statuses))
 	refusal := map[string]*huma.MediaType{problemContentType: {
-		Schema: huma.SchemaFromType(to.OpenAPI().Components.Schemas, reflect.TypeFor[api.Problem]()),
+		Schema: to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Problem](), true, ""),
 	}}
 	for _, status := range statuses {
 		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: refusal}
