@@ -80,7 +80,7 @@ type Redelivery struct {
 type Endpoint struct {
 	Name        string    `json:"name" example:"billing"`
 	Env         string    `json:"env" enum:"prod,test"`
-	URL         string    `json:"url,omitempty" doc:"Without a password. Absent where the process that answers does not have the endpoint in its file."`
+	URL         string    `json:"url,omitempty" doc:"Without a password and the values of its query. Absent where the process that answers does not have the endpoint in its file."`
 	Description string    `json:"description,omitempty"`
 	Events      []string  `json:"events" nullable:"false" doc:"Patterns of the events it gets."`
 	Enabled     bool      `json:"enabled" doc:"By the file."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/jethook/jethook/api"
 	"github.com/jethook/jethook/fanout"
@@ -100,11 +101,21 @@ func wireEndpoint(s fanout.Status) api.Endpoint {
 		NextWarning: s.Warning, DisableAt: s.Disabling, Waiting: s.Waiting, Retries: s.Retries, Dead: s.Dead}
 }
 
-// masked is a URL without its password.
+// masked is a URL without its password and the values of its query, which may
+// be a token.
 func masked(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {
 		return ""
 	}
+	var shown []string
+	for name := range strings.SplitSeq(u.RawQuery, "&") {
+		if name, _, ok := strings.Cut(name, "="); ok {
+			shown = append(shown, name+"=xxxxx")
+		} else if name != "" {
+			shown = append(shown, "xxxxx")
+		}
+	}
+	u.RawQuery = strings.Join(shown, "&")
 	return u.Redacted()
 }

@@ -77,3 +77,17 @@ func TestPausingAndResumingMayBeRepeated(t *testing.T) {
 		}
 	}
 }
+
+func TestAURLIsShownWithoutWhatMayBeASecret(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://a.example/events":                 "https://a.example/events",
+		"https://user:hunter2@a.example/":          "https://user:xxxxx@a.example/",
+		"https://a.example/?key=hunter2&b=hunter2": "https://a.example/?key=xxxxx&b=xxxxx",
+		"https://a.example/?hunter2":               "https://a.example/?xxxxx",
+		"":                                         "",
+	} {
+		if got := masked(text); got != want {
+			t.Errorf("%s is shown as %s, want %s", text, got, want)
+		}
+	}
+}
