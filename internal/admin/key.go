@@ -76,12 +76,12 @@ func generatedKey(ctx context.Context, b *bus.Bus, env event.Env, show func(env 
 		_, _ = rand.Read(random) // never fails
 		text := keyPrefix(env) + keyEncoding.EncodeToString(random)
 		key.hash = sha256.Sum256([]byte(text))
-		created, err := b.CreateKey(ctx, env, hex.EncodeToString(key.hash[:]))
+		created, failed := b.CreateKey(ctx, env, hex.EncodeToString(key.hash[:]))
 		if created {
 			show(env, text)
 		}
-		if created || err != nil {
-			return key, err
+		if created || failed != nil {
+			return key, failed
 		}
 		stored, err = b.Key(ctx, env) // another replica was first
 	}

@@ -142,8 +142,8 @@ func (v *view) start(ctx context.Context, wanted int) (uint64, error) {
 		return n - min(n, v.beyond), err
 	}
 	least, most := uint64(wanted), uint64(2*wanted+256)
-	enough, few := v.first, v.end // enough messages follow the first, few the second
-	found := uint64(0)
+	few := v.end             // few messages follow it
+	var enough, found uint64 // so many follow enough
 	for step := least; ; step *= 8 {
 		from := v.first
 		if v.end-v.first > step {
