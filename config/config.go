@@ -114,7 +114,7 @@ type Deliver struct {
 
 // Admin is the management API.
 type Admin struct {
-	Keys []Secret `key:"keys" form:"api-key" drop:"empty" doc:"First keys. With none, one is made and printed once."`
+	Keys []Secret `key:"keys" form:"api-key" drop:"empty" doc:"Keys of the management API. With none, one for each environment is made and printed once."`
 }
 
 // Log is the process's log.

@@ -35,14 +35,15 @@ func DeadSubject(env event.Env, endpoint string) string {
 	return bus.DeadRoot + "." + string(env) + "." + endpoint
 }
 
-// message returns what is stored. Its id holds the first attempt, so that an
-// event which dies again after it was redelivered is listed again.
-func (d Dead) message() (*nats.Msg, error) {
+// message returns what is stored. Its id holds what brought the event: an event
+// which dies again after it was redelivered is listed again, also where no
+// attempt was made.
+func (d Dead) message(by messageKey) (*nats.Msg, error) {
 	data, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("write dead event: %w", err)
 	}
-	id := fmt.Sprintf("%s:%s:%d:%d:%d", d.Env, d.Endpoint, d.Sequence, d.Attempts, d.FirstAttemptAt.UnixNano())
+	id := fmt.Sprintf("%s:%s:%d:%d:%d:%t:%d", d.Env, d.Endpoint, d.Sequence, d.Attempts, d.FirstAttemptAt.UnixNano(), by.due, by.sequence)
 	return &nats.Msg{
 		Subject: DeadSubject(d.Env, d.Endpoint),
 		Header:  nats.Header{headerMsgID: {id}},

@@ -98,7 +98,7 @@ func (s *shift) bury(ctx context.Context, d *delivery, a *Attempt) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	message, err := dead.message()
+	message, err := dead.message(d.key)
 	if err == nil {
 		_, err = s.config.Bus.Put(ctx, bus.Dead, message)
 	}

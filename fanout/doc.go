@@ -20,6 +20,12 @@
 // gives the endpoint another URL, or when the list says that it is not enabled,
 // so that enabling it again begins afresh. Its backlog waits meanwhile.
 //
+// # Pausing
+//
+// A Directory shows the endpoints of the bus with their state, in any process
+// on it, and writes into the same record that an endpoint is paused: every
+// replica stops delivering to it until it is resumed.
+//
 // # Failing
 //
 // A worker whose breaker opens has the same bucket say since when the endpoint

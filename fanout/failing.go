@@ -17,11 +17,15 @@ const (
 // until it is disabled.
 const probesBefore = 20
 
+// warnings are the percents of that time at which something follows: a warning,
+// and at the last the disabling.
+var warnings = [...]int{50, 75, 90, 100}
+
 // warning is what is to be told of an endpoint that has failed for so long: the
 // last step that was reached, in percent of the time after which it is disabled.
 func warning(passed, after time.Duration) int {
 	reached := 0
-	for _, step := range [...]int{50, 75, 90, 100} {
+	for _, step := range warnings {
 		if after > 0 && passed >= after/100*time.Duration(step) {
 			reached = step
 		}
@@ -43,7 +47,8 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 		return fmt.Errorf("note that endpoint %s fails: %w", at, err)
 	}
 	if found.fails(e.URL) && !r.wants(e) {
-		return enable(ctx, bucket, at.key(), found) // a reload gave it another URL or none meanwhile
+		_, err = enable(ctx, bucket, at.key(), found) // a reload gave it another URL or none meanwhile
+		return err
 	}
 	r.note(at.key(), found)
 	if !found.fails(e.URL) {
@@ -70,7 +75,7 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 		}
 		next := *have.Failing
 		next.Told = percent
-		return state{Failing: &next}
+		return state{Failing: &next, Paused: have.Paused}
 	})
 	if err != nil {
 		return fmt.Errorf("note what was told of endpoint %s: %w", at, err)
@@ -106,7 +111,7 @@ func (r *Registry) recovered(ctx context.Context, e *deliver.Endpoint) error {
 		if have.Failing == nil || !have.Failing.Since.Equal(since) {
 			return have
 		}
-		return state{}
+		return state{Paused: have.Paused}
 	})
 	if err != nil {
 		return fmt.Errorf("note that endpoint %s has recovered: %w", at, err)

@@ -29,7 +29,8 @@ func (r *Registry) gone(ctx context.Context, e *deliver.Endpoint, reason string)
 		return fmt.Errorf("disable endpoint %s: %w", at, err)
 	}
 	if !r.wants(e) {
-		return enable(ctx, bucket, at.key(), found) // a reload gave it another URL or none while it answered
+		_, err = enable(ctx, bucket, at.key(), found) // a reload gave it another URL or none while it answered
+		return err
 	}
 	r.note(at.key(), found)
 	return r.publish(ctx, at, notice{

@@ -230,14 +230,14 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 	}
 	for of, e := range p.endpoints {
 		found, ok := records[of.key()]
-		if !ok || e.Enabled && (found.bars(e.URL) || found.fails(e.URL)) {
+		if !ok || found.Disabled == nil && found.Failing == nil || e.Enabled && (found.bars(e.URL) || found.fails(e.URL)) {
 			continue
 		}
-		if err := enable(ctx, p.states, of.key(), found); err != nil {
+		cleared, err := enable(ctx, p.states, of.key(), found)
+		if err != nil {
 			return fmt.Errorf("clear the state of endpoint %s: %w", of, err)
 		}
-		found.deleted = true
-		r.note(of.key(), found)
+		r.note(of.key(), cleared)
 		if found.Disabled == nil {
 			continue
 		}

@@ -17,7 +17,7 @@ const (
 	watchPause = time.Second
 )
 
-// Run keeps a worker for every endpoint that is enabled and not disabled,
+// Run keeps a worker for every endpoint that is enabled and neither disabled nor paused,
 // follows what Apply and other replicas change, and returns when ctx has ended
 // and every worker has handed back what it could not finish. It is called once.
 func (r *Registry) Run(ctx context.Context) error {
@@ -84,20 +84,26 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 	}
 }
 
-// tellLocked logs each disabling once.
+// tellLocked logs each disabling and each pause once.
 func (r *Registry) tellLocked(e *Endpoint) {
 	found := r.records[e.ref().key()]
 	if r.told[e.ref()] == found.revision {
 		return
 	}
 	r.told[e.ref()] = found.revision
-	r.config.Logger.Warn("endpoint is disabled and its events wait; to enable it again change its url, or reload with enabled: false and then true",
+	if !found.bars(e.URL) {
+		r.config.Logger.Warn("endpoint is paused and its events wait; to go on: jethook endpoints resume "+e.Name,
+			event.AttrEndpoint, e.Name, event.AttrEnv, e.Env, "paused_at", found.Paused.At)
+		return
+	}
+	r.config.Logger.Warn("endpoint is disabled and its events wait; to enable it again: jethook endpoints resume "+e.Name+", or change its url",
 		event.AttrEndpoint, e.Name, event.AttrEnv, e.Env, "reason", found.Disabled.Reason, "disabled_at", found.Disabled.At)
 }
 
 // deliversLocked reports whether an endpoint shall have a worker.
 func (r *Registry) deliversLocked(e *Endpoint) bool {
-	return e.Enabled && !r.records[e.ref().key()].bars(e.URL)
+	found := r.records[e.ref().key()]
+	return e.Enabled && !found.bars(e.URL) && !found.pauses()
 }
 
 // watch follows the state of endpoints that replicas share.

@@ -19,6 +19,13 @@ import (
 type state struct {
 	Disabled *disabled `json:"disabled,omitempty"`
 	Failing  *failing  `json:"failing,omitempty"` // not beside Disabled
+	Paused   *paused   `json:"paused,omitempty"`  // beside either
+}
+
+// paused says since when an operator keeps an endpoint from getting anything. It
+// is about the name: another URL does not end it.
+type paused struct {
+	At time.Time `json:"at"`
 }
 
 // disabled says since when and why an endpoint gets nothing. It is about one
@@ -54,6 +61,9 @@ type record struct {
 func (r record) bars(url string) bool {
 	return !r.deleted && r.Disabled != nil && r.Disabled.Fingerprint == fingerprint(url)
 }
+
+// pauses reports whether an operator has paused the endpoint.
+func (r record) pauses() bool { return !r.deleted && r.Paused != nil }
 
 // fails reports whether the record says that an endpoint with that URL fails.
 func (r record) fails(url string) bool {
@@ -177,7 +187,7 @@ func disable(ctx context.Context, bucket jetstream.KeyValue, key string, d disab
 		if have.Disabled != nil && have.Disabled.Fingerprint == d.Fingerprint {
 			return have
 		}
-		return state{Disabled: &d}
+		return state{Disabled: &d, Paused: have.Paused}
 	})
 }
 
@@ -190,15 +200,20 @@ func fail(ctx context.Context, bucket jetstream.KeyValue, key string, f failing)
 			have.Failing != nil && have.Failing.Fingerprint == f.Fingerprint {
 			return have
 		}
-		return state{Failing: &f}
+		return state{Failing: &f, Paused: have.Paused}
 	})
 }
 
-// enable removes a record, unless it was changed since it was read.
-func enable(ctx context.Context, bucket jetstream.KeyValue, key string, r record) error {
-	err := bucket.Delete(ctx, key, jetstream.LastRevision(r.revision))
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		return nil // the newer state is for the replica that wrote it to answer for
+// enable ends that an endpoint is disabled or fails, unless its record was
+// changed since it was read, and returns the record in force. That it is paused
+// stays.
+func enable(ctx context.Context, bucket jetstream.KeyValue, key string, r record) (record, error) {
+	to := record{state: state{Paused: r.Paused}}
+	var err error
+	to.revision, err = write(ctx, bucket, key, to.state, r.revision)
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		return r, nil // the newer state is for the replica that wrote it to answer for
 	}
-	return err
+	to.deleted = to.state == state{}
+	return to, err
 }

@@ -20,6 +20,7 @@ import (
 // Where dev listens when the ports are free.
 const (
 	devIngest = "127.0.0.1:8080"
+	devAdmin  = "127.0.0.1:8081"
 	devOps    = "127.0.0.1:9090"
 )
 
@@ -129,11 +130,11 @@ func (d *dev) directory() (dir string, remove func() error, err error) {
 
 // start opens the bridge, and writes down the addresses it got.
 func (d *dev) start(ctx context.Context, setup *devSetup) (*app.App, *config.Config, error) {
-	setup.ingest, setup.ops = d.listen, freeAddress(devOps)
+	setup.ingest, setup.admin, setup.ops = d.listen, freeAddress(devAdmin), freeAddress(devOps)
 	if !d.listenGiven {
 		setup.ingest = freeAddress(d.listen)
 	} else if strings.HasSuffix(d.listen, ":0") {
-		setup.ops = anyPort(devOps) // whoever wants no fixed port wants none
+		setup.admin, setup.ops = anyPort(devAdmin), anyPort(devOps) // whoever wants no fixed port wants none
 	}
 	if err := setup.write(); err != nil {
 		return nil, nil, err
@@ -152,7 +153,7 @@ func (d *dev) start(ctx context.Context, setup *devSetup) (*app.App, *config.Con
 		return nil, nil, fmt.Errorf("starting: %w", err)
 	}
 	addresses := bridge.Addresses()
-	setup.ingest, setup.ops = addresses["ingest"], addresses["ops"]
+	setup.ingest, setup.admin, setup.ops = addresses["ingest"], addresses["admin"], addresses["ops"]
 	return bridge, c, setup.write()
 }
 
@@ -180,6 +181,7 @@ func (d *dev) greet(setup *devSetup) {
 	fmt.Fprintf(d.err, `The bridge runs in this process: gateway, bus, delivery and a receiver.
 
   gateway        http://%s/in/{clink,chip,stripe,standard}
+  managing       http://%s/v1, described by /openapi.yaml
   operating      http://%s/readyz and /metrics
   configuration  %s
   events         %s
@@ -188,9 +190,12 @@ func (d *dev) greet(setup *devSetup) {
 Post an event of your own from another terminal:
   jethook trigger stripe charge.refunded -c %s
   jethook trigger chip purchase.paid -c %s --key @%s
+and see what became of it:
+  jethook events list --server http://%s --key @%s
 
 Ctrl-C ends it. Each line is an attempt to deliver a sample event:
-`, setup.ingest, setup.ops, setup.file(), setup.store(), keeping, setup.file(), setup.file(), setup.chipKey())
+`, setup.ingest, setup.admin, setup.ops, setup.file(), setup.store(), keeping, setup.file(), setup.file(), setup.chipKey(),
+		setup.admin, setup.keyFile())
 }
 
 // conclude writes the summary. With --count, all must have gone as it should.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,17 +23,18 @@ const devMark = "# Written by jethook dev, which writes it anew at every start.\
 // generated, and kept in its directory alone.
 type devSetup struct {
 	dir                     string
-	ingest, ops             string // addresses to listen on
+	ingest, admin, ops      string // addresses to listen on
 	receiver                string // URL
 	clink, stripe, standard config.Secret
 	chipPrivate             config.Secret
 	chipPublic              string
 	endpoint                config.Secret // what deliveries are signed with
+	apiKey                  config.Secret
 }
 
 // newDevSetup generates the secrets.
 func newDevSetup(dir string) (*devSetup, error) {
-	d := &devSetup{dir: dir}
+	d := &devSetup{dir: dir, apiKey: config.NewSecret("sk_test_" + rand.Text())}
 	for _, secret := range []*config.Secret{&d.clink, &d.stripe, &d.standard, &d.endpoint} {
 		text, err := signature.GenerateSecret(signature.HMACSHA256)
 		if err != nil {
@@ -59,13 +61,14 @@ func newDevSetup(dir string) (*devSetup, error) {
 func (d *devSetup) file() string    { return filepath.Join(d.dir, "jethook.yaml") }
 func (d *devSetup) store() string   { return filepath.Join(d.dir, "store") }
 func (d *devSetup) chipKey() string { return filepath.Join(d.dir, "chip-private.pem") }
+func (d *devSetup) keyFile() string { return filepath.Join(d.dir, "api-key") }
 
 // devTemplate retries soon, so that a retry is seen within seconds, and its
 // streams are small, because their room is reserved at the start.
 const devTemplate = devMark + `version: 1
-roles: [ingest, deliver]
 listen:
   ingest: {{quote .Ingest}}
+  admin: {{quote .Admin}}
   ops: {{quote .Ops}}
   drain_delay: 0s
 nats:
@@ -85,11 +88,12 @@ endpoints:
     all_events: true
     secrets: [{{quote .Endpoint.Reveal}}]
     retry: {initial: 1s, multiplier: 2, jitter: 0}
+admin: {keys: [{{quote .APIKey.Reveal}}]}
 log: {level: error}
 `
 
-// write writes the configuration, and CHIP's private key for trigger, readable
-// by their owner alone. It does not touch what somebody else wrote.
+// write writes the configuration, and CHIP's private key and the API key for
+// other commands, readable by their owner alone. It does not touch what somebody else wrote.
 func (d *devSetup) write() error {
 	text, err := d.yaml()
 	if err != nil {
@@ -103,6 +107,9 @@ func (d *devSetup) write() error {
 		return fmt.Errorf("%s was not written by jethook dev: name another directory with --data", d.file())
 	}
 	if err := os.WriteFile(d.file(), text, 0o600); err != nil {
+		return err
+	}
+	if err := os.WriteFile(d.keyFile(), []byte(d.apiKey.Reveal()+"\n"), 0o600); err != nil {
 		return err
 	}
 	return os.WriteFile(d.chipKey(), []byte(d.chipPrivate.Reveal()), 0o600)
@@ -119,8 +126,8 @@ func (d *devSetup) yaml() ([]byte, error) {
 	}
 	var text bytes.Buffer
 	err = page.Execute(&text, struct {
-		Ingest, Ops, Store, Receiver, ChipPublic string
-		Clink, Stripe, Standard, Endpoint        config.Secret
-	}{d.ingest, d.ops, d.store(), d.receiver, d.chipPublic, d.clink, d.stripe, d.standard, d.endpoint})
+		Ingest, Admin, Ops, Store, Receiver, ChipPublic string
+		Clink, Stripe, Standard, Endpoint, APIKey       config.Secret
+	}{d.ingest, d.admin, d.ops, d.store(), d.receiver, d.chipPublic, d.clink, d.stripe, d.standard, d.endpoint, d.apiKey})
 	return text.Bytes(), err
 }

@@ -18,6 +18,8 @@ const (
 	exitFailed      exitCode = 1
 	exitUsage       exitCode = 2
 	exitNotFound    exitCode = 3
+	exitNotAllowed  exitCode = 4
+	exitConflict    exitCode = 5
 	exitUnreachable exitCode = 6 // or timed out
 	exitInterrupted exitCode = 130
 )

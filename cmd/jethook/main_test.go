@@ -34,7 +34,8 @@ func (l leakless) Run() int {
 // TestScripts runs testdata/script. Beside testscript's own commands there are:
 //
 //	exits CODE PROGRAM …  run a program that ends with this code
-//	serve …               start jethook serve; GATEWAY and OPS are its URLs
+//	serve …               start jethook serve; GATEWAY and OPS are its URLs,
+//	                      and JETHOOK_SERVER, where it has the role admin
 //	log REGEXP            wait until it logs a line like this
 //	signal HUP|TERM|INT   send it a signal
 //	ends CODE             wait until it has ended with this code

@@ -17,6 +17,7 @@ import (
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/ingest"
+	"github.com/jethook/jethook/internal/admin"
 	"github.com/jethook/jethook/internal/bus"
 )
 
@@ -51,6 +52,11 @@ type App struct {
 	guard    *deliver.Guard
 	client   *deliver.Client
 	registry *fanout.Registry
+
+	// of the role admin; nil without it
+	admin     *admin.Handler
+	directory *fanout.Directory
+	private   *listener
 
 	readiness readiness
 
@@ -87,6 +93,11 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	}
 	if has(c, config.RoleIngest) {
 		if err := a.openIngest(c); err != nil {
+			return a, err
+		}
+	}
+	if has(c, config.RoleAdmin) {
+		if err := a.openAdmin(c); err != nil {
 			return a, err
 		}
 	}
@@ -152,12 +163,15 @@ func (a *App) showSecret(endpoint, secret string) {
 	fmt.Fprintf(a.options.Stdout, "endpoint %s: generated signing secret, shown this once: %s\n", endpoint, secret)
 }
 
-// Addresses returns where the process listens, by "ingest", "ops" and "nats";
+// Addresses returns where the process listens, by "ingest", "admin", "ops" and "nats";
 // those it does not have are absent.
 func (a *App) Addresses() map[string]string {
 	addresses := map[string]string{"ops": a.ops.address()}
 	if a.public != nil {
 		addresses["ingest"] = a.public.address()
+	}
+	if a.private != nil {
+		addresses["admin"] = a.private.address()
 	}
 	if addr := a.bus.Addr(); addr != nil {
 		addresses["nats"] = addr.String()

@@ -9,7 +9,7 @@ import (
 )
 
 // Reload puts a new configuration into force while the process runs: sources,
-// endpoints, subscribers and allow_networks at once. What needs a new start,
+// endpoints, subscribers, API keys and allow_networks at once. What needs a new start,
 // such as addresses and the bus, is left as it is and named in the log. On an
 // error the old configuration stays in force.
 func (a *App) Reload(ctx context.Context, c *config.Config) error {
@@ -39,19 +39,24 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	endpoints, err := fanoutEndpoints(c)
+	if err != nil {
+		return err
+	}
 	for _, warning := range Warnings(c) {
 		a.options.Logger.Warn(warning.Text, "by", warning.By, "pattern", warning.Pattern)
 	}
 	if a.registry != nil {
-		endpoints, err := fanoutEndpoints(c)
-		if err != nil {
-			return err
-		}
 		if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 			return err
 		}
 		a.client.Close() // connections that are open were checked against the networks before
 		if err := a.registry.Apply(ctx, endpoints, fanoutSubscribers(c)); err != nil {
+			return err
+		}
+	}
+	if a.admin != nil {
+		if err := a.applyAdmin(ctx, c, endpoints); err != nil {
 			return err
 		}
 	}

@@ -53,6 +53,9 @@ func (a *App) Run(ctx context.Context) error {
 	if a.public != nil {
 		group.Go(a.public.serve)
 	}
+	if a.private != nil {
+		group.Go(a.private.serve)
+	}
 	group.Go(func() error {
 		defer close(delivered)
 		if a.registry == nil {
@@ -79,8 +82,8 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // drain is the end of Run in its order. A failure cuts the delay short. The
-// gateway and the workers finish side by side, and the ops listener answers to
-// the last, so that operators can watch.
+// gateway and the workers finish side by side, and the listeners of operators
+// answer to the last, so that they can watch.
 func (a *App) drain(orderly bool, endDelivery func()) error {
 	a.readiness.set(draining)
 	listen := a.started.Listen
@@ -99,13 +102,18 @@ func (a *App) drain(orderly bool, endDelivery func()) error {
 		}
 	}
 	ending.Wait()
+	if a.private != nil {
+		if late := a.private.server.Shutdown(ctx); late != nil {
+			err = errors.Join(err, fmt.Errorf("management requests did not finish within listen.drain_timeout: %w", late))
+		}
+	}
 	return errors.Join(err, a.ops.server.Close())
 }
 
 // close releases what New opened, in reverse order.
 func (a *App) close() error {
 	var errs []error
-	for _, l := range []*listener{a.ops, a.public} {
+	for _, l := range []*listener{a.ops, a.private, a.public} {
 		if l != nil {
 			errs = append(errs, l.server.Close())
 			_ = l.socket.Close() // closed already where it was served

@@ -109,6 +109,9 @@ func (b *Bus) probe(ctx context.Context) error {
 		ask(prefix+"DIRECT.GET."+stream, nil, `{"seq":1}`)
 		ask(prefix+"STREAM.MSG.GET."+stream, nil, `{"seq":1}`)
 	}
+	for _, stream := range []string{Retry, Dead} {
+		ask(prefix+"STREAM.MSG.DELETE."+stream, nil, "no sequence")
+	}
 	// The server refuses what is meant for a stream of another name.
 	elsewhere := nats.Header{"Nats-Expected-Stream": {"jethook-probe"}}
 	for _, env := range event.Envs() {
@@ -116,7 +119,7 @@ func (b *Bus) probe(ctx context.Context) error {
 			ask(root+"."+string(env)+".jethook.probe", elsewhere, "")
 		}
 	}
-	for _, bucket := range []string{Endpoints, Secrets} {
+	for _, bucket := range []string{Endpoints, Secrets, Keys} {
 		ask("$KV."+bucket+".probe", elsewhere, "")
 	}
 	return group.Wait()

@@ -23,6 +23,7 @@ const (
 
 	Endpoints = "ENDPOINTS" // bucket: the state of endpoints that replicas share
 	Secrets   = "SECRETS"   // bucket: generated secrets, encrypted
+	Keys      = "KEYS"      // bucket: hashes of generated API keys
 )
 
 // Roots of the subjects of those streams; the next tokens are environment and
@@ -105,6 +106,7 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 	for _, bucket := range []jetstream.KeyValueConfig{
 		{Bucket: Endpoints, Description: "state of endpoints", Replicas: b.config.Stream.Replicas},
 		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
+		{Bucket: Keys, Description: "hashes of generated API keys", Replicas: b.config.Stream.Replicas},
 	} {
 		if err := b.insist(ctx, func(ctx context.Context) error { return b.ensureBucket(ctx, bucket) }); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket.Bucket, explain(err))
@@ -143,6 +145,12 @@ func forming(err error) bool {
 		return slices.Contains([]jetstream.ErrorCode{10005, 10008, 10009}, api.ErrorCode)
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout)
+}
+
+// Unavailable reports whether an error says that the bus does not answer for
+// now, and nothing about what was asked.
+func Unavailable(err error) bool {
+	return forming(err) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrDisconnected) || errors.Is(err, nats.ErrConnectionReconnecting)
 }
 
 func (b *Bus) ensureBucket(ctx context.Context, bucket jetstream.KeyValueConfig) error {
@@ -214,7 +222,7 @@ func explain(err error) error {
 	case 10074, 10005:
 		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
 	case 10026, 10027, 10120:
-		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and two buckets, which are streams too, and two consumers for each endpoint", err)
+		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and three buckets, which are streams too, and two consumers for each endpoint", err)
 	case 10113:
 		return fmt.Errorf("%w: lift that demand, for RETRY and DEAD have no limit that could drop deliveries", err)
 	}

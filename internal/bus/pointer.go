@@ -22,7 +22,7 @@ func WaitSubject(env event.Env, endpoint string, sequence uint64) string {
 
 // WaitSubjects selects the pointers of an endpoint that wait.
 func WaitSubjects(env event.Env, endpoint string) string {
-	return RetryWait + "." + string(env) + "." + endpoint + ".>"
+	return RetryWait + "." + string(env) + "." + endpoint + ".*"
 }
 
 // pointed is an event that a message of RETRY or DEAD names.

@@ -33,6 +33,7 @@ func TestNoSecretIsInAnyOutput(t *testing.T) {
 		fmt.Sprintf(`{name: dead, url: "http://%s/?key=urlkey_c9f0f895", all_events: true, secrets: [%s], retry: {attempts: 2, initial: 1ms}, auth: {bearer: authtoken_8f14e45f}}`, host, endpointSecret),
 	), `admin: {keys: ["sk_prod_admin_45c48cce2e2d7fbdea1afc51"]}`)
 	b.env = []string{"STRIPE_SECRET=whsec_fromenv_d3d94468"}
+	b.overlay(managed)
 	b.run()
 	secrets := []string{
 		shopSecret, "whsec_inthefile_c74d97b0", "whsec_fromenv_d3d94468", "basicpass_70efdf2e", "token_6f4922f4", "wrongtoken_e4da3b7f",
@@ -50,7 +51,7 @@ func TestNoSecretIsInAnyOutput(t *testing.T) {
 	b.waitLog("configuration not reloaded")
 	b.waitLog(`"outcome":"dead"`)
 	outputs := map[string]string{
-		"an answer": answers, "/metrics": b.get("ops", "/metrics").body, "/readyz": b.get("ops", "/readyz?verbose").body,
+		"an answer": answers, "the management API": manageAll(b, "sk_prod_admin_45c48cce2e2d7fbdea1afc51"), "/metrics": b.get("ops", "/metrics").body, "/readyz": b.get("ops", "/readyz?verbose").body,
 	}
 	if code := b.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
@@ -115,6 +116,20 @@ func useAndMisuse(b *bridge, generated string, r *receiver) string {
 			if err := verifier.Verify(d.body, d.header); err != nil {
 				b.t.Errorf("delivery with the generated secret: %v", err)
 			}
+		}
+	}
+	return answers.String()
+}
+
+// manageAll asks the management API for all that it shows, with the key and with
+// wrong ones, and returns what it answered.
+func manageAll(b *bridge, key string) string {
+	b.t.Helper()
+	var answers strings.Builder
+	for _, path := range []string{"/v1/events", "/v1/events/1", "/v1/events/1/attempts", "/v1/endpoints", "/v1/endpoints/dead", "/v1/dead", "/openapi.yaml", "/v1/" + key} {
+		for _, header := range []http.Header{{"Authorization": {"Bearer " + key}}, {"X-Api-Key": {key + "x"}}, {"Authorization": {"Basic " + key}}} {
+			got := b.do(http.MethodGet, b.url("admin", path), header, nil)
+			fmt.Fprintln(&answers, got.header, got.body)
 		}
 	}
 	return answers.String()

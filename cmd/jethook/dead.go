@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jethook/jethook/api"
+)
+
+func newDead() *cobra.Command {
+	group := &cobra.Command{
+		Use:   "dead",
+		Short: "Deal with events that are not tried any more",
+		RunE:  demandCommand("list, retry or drop"),
+	}
+	group.AddCommand(newDeadList(), newDeadRetry(), newDeadDrop())
+	return group
+}
+
+func newDeadList() *cobra.Command {
+	var flags apiFlags
+	var page pageFlags
+	var period periodFlags
+	var endpoint string
+	cmd := apiCommand(&flags, &cobra.Command{
+		Use:     "list",
+		Short:   "List dead events, the newest first",
+		Example: "  jethook dead list --endpoint billing --since 12h",
+		Args:    noArgs,
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) error {
+		list, err := client.DeadEvents(ctx, api.DeadQuery{Page: page.Page, Endpoint: endpoint, Since: period.since, Until: period.until})
+		if err != nil {
+			return err
+		}
+		if flags.format == outputJSON {
+			return writeJSON(cmd.OutOrStdout(), list.Data)
+		}
+		var rows [][]string
+		for _, d := range list.Data {
+			rows = append(rows, []string{d.ID, moment(d.DiedAt), d.Endpoint, d.EventID, d.EventType, fmt.Sprint(d.Attempts), number(d.LastStatus), d.Reason})
+		}
+		noteMore(cmd.ErrOrStderr(), list.HasMore, page.Offset, len(list.Data))
+		return writeTable(cmd.OutOrStdout(), []string{"ID", "DIED", "ENDPOINT", "EVENT", "TYPE", "ATTEMPTS", "STATUS", "REASON"}, rows)
+	})
+	cmd.Flags().StringVar(&endpoint, "endpoint", "", "those of the endpoint of this `NAME`")
+	period.bind(cmd, "those that died")
+	page.bind(cmd, 20)
+	return cmd
+}
+
+func newDeadRetry() *cobra.Command {
+	var flags apiFlags
+	var which api.RetryDead
+	cmd := apiCommand(&flags, &cobra.Command{
+		Use:   "retry [ID]... | retry --endpoint NAME",
+		Short: "Deliver dead events again, each to its endpoint alone",
+		Long: `Has dead events delivered again now, each to its endpoint alone and with all its
+attempts anew, and takes them from the list: those of the IDs, or all of an
+endpoint that the flags select.`,
+		Example: `  jethook dead retry dead_42
+  jethook dead retry --endpoint billing --type 'order.*' --since 12h`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if (len(args) > 0) == (which.Endpoint != "") {
+				return misused("%s takes IDs, or --endpoint with what selects its dead events", cmd.CommandPath())
+			}
+			return nil
+		},
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+		for _, id := range args {
+			sent, err := client.RetryDead(ctx, id)
+			if err != nil {
+				return fmt.Errorf("%s: %w", id, err)
+			}
+			if err := writeRedelivery(cmd.OutOrStdout(), flags.format, sent); err != nil {
+				return err
+			}
+		}
+		if len(args) > 0 {
+			return nil
+		}
+		return retryAllDead(ctx, client, cmd, which, flags.format)
+	})
+	cmd.Flags().StringVar(&which.Endpoint, "endpoint", "", "all of the endpoint of this `NAME`")
+	cmd.Flags().StringVar(&which.Type, "type", "", "with --endpoint, those of this name or `PATTERN`")
+	cmd.Flags().StringVar(&which.Since, "since", "", "with --endpoint, those that died from this `TIME` on: RFC 3339, or how long ago, such as 2h")
+	cmd.Flags().StringVar(&which.Until, "until", "", "with --endpoint, those that died before this `TIME`")
+	return cmd
+}
+
+// retryAllDead asks for one batch after another, and tells what was done also
+// where one fails.
+func retryAllDead(ctx context.Context, client *api.Client, cmd *cobra.Command, which api.RetryDead, format output) error {
+	var all api.Retried
+	var failed error
+	for {
+		done, err := client.RetryAllDead(ctx, which)
+		if err != nil {
+			failed = err
+			break
+		}
+		all.Retried, all.Gone = all.Retried+done.Retried, all.Gone+done.Gone
+		if done.Next == "" {
+			break
+		}
+		which.After = done.Next
+	}
+	if failed != nil && all == (api.Retried{}) {
+		return failed
+	}
+	if format == outputJSON {
+		if err := writeJSON(cmd.OutOrStdout(), all); err != nil {
+			return err
+		}
+		return failed
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%d are delivered again to %s\n", all.Retried, which.Endpoint)
+	if all.Gone > 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d stay in the list: their bodies are no longer stored\n", all.Gone)
+	}
+	return failed
+}
+
+func newDeadDrop() *cobra.Command {
+	var flags apiFlags
+	return apiCommand(&flags, &cobra.Command{
+		Use:     "drop ID...",
+		Short:   "Take dead events from the list for good",
+		Long:    "Takes dead events from the list for good. The events stay in their stream.",
+		Example: "  jethook dead drop dead_42",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return misused("%s takes IDs of dead events", cmd.CommandPath())
+			}
+			return nil
+		},
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+		for _, id := range args {
+			if err := client.DropDead(ctx, id); err != nil {
+				return fmt.Errorf("%s: %w", id, err)
+			}
+			if flags.format == outputJSON {
+				if err := writeJSON(cmd.OutOrStdout(), struct {
+					ID string `json:"id"`
+				}{id}); err != nil {
+					return err
+				}
+				continue
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is dropped\n", id)
+		}
+		return nil
+	})
+}

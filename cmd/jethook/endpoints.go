@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jethook/jethook/api"
+)
+
+func newEndpoints() *cobra.Command {
+	group := &cobra.Command{
+		Use:   "endpoints",
+		Short: "See how endpoints are doing, pause and resume them",
+		RunE:  demandCommand("list, show, pause or resume"),
+	}
+	group.AddCommand(
+		newEndpointsList(),
+		newEndpointCommand("show NAME", "Show an endpoint", "", "  jethook endpoints show billing", (*api.Client).Endpoint),
+		newEndpointCommand("pause NAME", "Stop delivering to an endpoint; its events wait",
+			`Stops the deliveries to an endpoint, in every replica and over restarts. Attempts
+in flight finish; events and retries wait, and none is lost before
+nats.stream.max_age.`, "  jethook endpoints pause billing", (*api.Client).Pause),
+		newEndpointCommand("resume NAME", "Deliver again to an endpoint that was paused or disabled",
+			`Has an endpoint get its events again that was paused, or that was disabled after
+an answer of 410 or for failing too long. The backlog follows at its own pace.`,
+			"  jethook endpoints resume billing", (*api.Client).Resume),
+	)
+	return group
+}
+
+func newEndpointsList() *cobra.Command {
+	var flags apiFlags
+	var page pageFlags
+	var query api.EndpointQuery
+	cmd := apiCommand(&flags, &cobra.Command{
+		Use:   "list",
+		Short: "List the endpoints, and what waits for each",
+		Example: `  jethook endpoints list
+  jethook endpoints list --event stripe.invoice.paid -o json`,
+		Args: noArgs,
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) error {
+		query.Page = page.Page
+		list, err := client.Endpoints(ctx, query)
+		if err != nil {
+			return err
+		}
+		if flags.format == outputJSON {
+			return writeJSON(cmd.OutOrStdout(), list.Data)
+		}
+		var rows [][]string
+		for _, e := range list.Data {
+			rows = append(rows, []string{e.Name, e.State, fmt.Sprint(e.Waiting), fmt.Sprint(e.Retries), fmt.Sprint(e.Dead), e.URL, e.Reason})
+		}
+		noteMore(cmd.ErrOrStderr(), list.HasMore, page.Offset, len(list.Data))
+		return writeTable(cmd.OutOrStdout(), []string{"NAME", "STATE", "WAITING", "RETRIES", "DEAD", "URL", "WHY"}, rows)
+	})
+	cmd.Flags().StringVar(&query.Event, "event", "", "those that get this `EVENT`: source and name, such as stripe.invoice.paid")
+	cmd.Flags().StringVar(&query.Enabled, "enabled", "", "`true` or false: those that the file enables, or not")
+	page.bind(cmd, 100)
+	return cmd
+}
+
+// newEndpointCommand is a command about one endpoint, whose answer is the
+// endpoint as it is then.
+func newEndpointCommand(use, short, long, example string,
+	ask func(*api.Client, context.Context, string) (api.Endpoint, error),
+) *cobra.Command {
+	var flags apiFlags
+	return apiCommand(&flags, &cobra.Command{Use: use, Short: short, Long: long, Example: example, Args: exactly("NAME")},
+		func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+			e, err := ask(client, ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if flags.format == outputJSON {
+				return writeJSON(cmd.OutOrStdout(), e)
+			}
+			return writeEndpoint(cmd.OutOrStdout(), &e)
+		})
+}
+
+func writeEndpoint(w io.Writer, e *api.Endpoint) error {
+	return writeFields(w, "name", e.Name, "env", e.Env, "url", e.URL, "description", e.Description, "events", strings.Join(e.Events, " "),
+		"state", e.State, "since", moment(e.Since), "why", e.Reason, "next warning", moment(e.NextWarning), "disabled at", moment(e.DisableAt),
+		"waiting", fmt.Sprint(e.Waiting), "retries", fmt.Sprint(e.Retries), "dead", fmt.Sprint(e.Dead), "managed by", e.ManagedBy)
+}

@@ -1,0 +1,180 @@
+package deliver
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// DeadEvent is a dead event in its list.
+type DeadEvent struct {
+	Dead
+	Number uint64    // its place in stream DEAD
+	At     time.Time // when it was given up
+}
+
+// DeadRange selects dead events of one environment.
+type DeadRange struct {
+	Env          event.Env
+	Endpoint     string        // empty for all
+	Pattern      event.Pattern // for RetryAllDead; empty for all
+	Since, Until time.Time     // of giving up; zero does not bound
+}
+
+// ErrEventGone means that a dead event's body is no longer stored.
+var ErrEventGone = errors.New("the event is not stored any more")
+
+const (
+	// deadBatch is how many dead events are retried at a time, retriesAtOnce how
+	// many of them side by side: they then share flushes of the disk.
+	deadBatch     = 1000
+	retriesAtOnce = 32
+)
+
+func (r DeadRange) of(after uint64) bus.Range {
+	endpoint := r.Endpoint
+	if endpoint == "" {
+		endpoint = "*"
+	}
+	return bus.Range{Stream: bus.Dead, Subject: DeadSubject(r.Env, endpoint), After: after, Since: r.Since, Until: r.Until}
+}
+
+// DeadEvents returns limit dead events, the newest first, after leaving out the
+// offset newest, and whether there are more.
+func DeadEvents(ctx context.Context, b *bus.Bus, r DeadRange, offset, limit int) ([]DeadEvent, bool, error) {
+	messages, more, err := b.Newest(ctx, r.of(0), offset, limit)
+	if err != nil {
+		return nil, false, err
+	}
+	found := make([]DeadEvent, 0, len(messages))
+	for _, m := range messages {
+		d, err := decodeDead(m.Data, m.Sequence, m.Time)
+		if err != nil {
+			return nil, false, err
+		}
+		found = append(found, d)
+	}
+	return found, more, nil
+}
+
+// DeadEventAt returns the dead event of that number, or bus.ErrNotFound, also
+// where it is another environment's.
+func DeadEventAt(ctx context.Context, b *bus.Bus, env event.Env, number uint64) (DeadEvent, error) {
+	if number == 0 {
+		return DeadEvent{}, bus.ErrNotFound
+	}
+	stream, err := b.JetStream().Stream(ctx, bus.Dead)
+	if err != nil {
+		return DeadEvent{}, fmt.Errorf("open stream %s: %w", bus.Dead, err)
+	}
+	m, err := stream.GetMsg(ctx, number)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return DeadEvent{}, bus.ErrNotFound
+	}
+	if err != nil {
+		return DeadEvent{}, fmt.Errorf("read dead event %d: %w", number, err)
+	}
+	d, err := decodeDead(m.Data, m.Sequence, m.Time)
+	if err == nil && d.Env != env {
+		return DeadEvent{}, bus.ErrNotFound
+	}
+	return d, err
+}
+
+func decodeDead(data []byte, number uint64, at time.Time) (DeadEvent, error) {
+	d := DeadEvent{Number: number, At: at}
+	if err := json.Unmarshal(data, &d.Dead); err != nil {
+		return d, fmt.Errorf("dead event %d cannot be read: %w", number, err)
+	}
+	return d, nil
+}
+
+// RetryDead has a dead event delivered again, now, to its endpoint alone and
+// with all its attempts anew, and takes it from the list once that is stored.
+// A crash in between leaves it in the list; asking again does not deliver twice
+// then. The error is ErrEventGone where there is nothing left to deliver.
+func RetryDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
+	stored, err := b.Event(ctx, d.Env, d.Sequence)
+	if errors.Is(err, bus.ErrNotFound) || err == nil && stored.ID != d.EventID {
+		return ErrEventGone
+	}
+	if err != nil {
+		return err
+	}
+	p := Pointer{Env: d.Env, Endpoint: d.Endpoint, Sequence: d.Sequence, EventID: d.EventID}
+	if err := p.deliverNow(ctx, b, fmt.Sprintf("dead:%s:%d", d.EventID, d.Number)); err != nil {
+		return err
+	}
+	return DropDead(ctx, b, d)
+}
+
+// DropDead takes a dead event from the list for good. The event stays in its
+// stream.
+func DropDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
+	stream, err := b.JetStream().Stream(ctx, bus.Dead)
+	if err == nil {
+		err = stream.DeleteMsg(ctx, d.Number)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("take dead event %d from the list: %w", d.Number, err)
+	}
+	return nil
+}
+
+// Retried is what RetryAllDead has done.
+type Retried struct {
+	Retried, Gone int    // Gone stay in the list: their bodies are not stored any more
+	Next          uint64 // go on after this number; zero: nothing is left
+}
+
+// RetryAllDead does RetryDead with a batch of a range, the oldest first.
+func RetryAllDead(ctx context.Context, b *bus.Bus, r DeadRange, after uint64) (Retried, error) {
+	var batch []DeadEvent
+	var result Retried
+	err := b.Each(ctx, r.of(after), func(m bus.Message) bool {
+		if len(batch) == deadBatch {
+			result.Next = batch[deadBatch-1].Number
+			return false
+		}
+		if d, err := decodeDead(m.Data, m.Sequence, m.Time); err == nil && r.selects(d) {
+			batch = append(batch, d)
+		}
+		return true
+	})
+	if err != nil {
+		return Retried{}, err
+	}
+	var retried, gone atomic.Int64
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(retriesAtOnce)
+	for _, d := range batch {
+		group.Go(func() error {
+			err := RetryDead(ctx, b, d)
+			switch {
+			case errors.Is(err, ErrEventGone):
+				gone.Add(1)
+				return nil
+			case err == nil:
+				retried.Add(1)
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	result.Retried, result.Gone = int(retried.Load()), int(gone.Load())
+	return result, err
+}
+
+// selects reports whether the pattern is about the event.
+func (r DeadRange) selects(d DeadEvent) bool {
+	return r.Pattern == "" || r.Pattern.Covers(event.Pattern(d.Source+"."+d.Type))
+}

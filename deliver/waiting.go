@@ -1,0 +1,142 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// Bounds of one pass over what waits for an endpoint.
+const (
+	maxPassed = 10_000
+	passTime  = 15 * time.Second
+)
+
+// headerExpected has the server refuse a message unless the last one of its
+// subject is at that sequence.
+const headerExpected = "Nats-Expected-Last-Subject-Sequence"
+
+// codeElsewhere is the server's answer when it is not.
+const codeElsewhere = 10071
+
+// reasonCancelled is why an event is dead whose retry was cancelled.
+const reasonCancelled = "cancelled"
+
+// Hasten has the retries that wait for an endpoint fall due now. It returns how
+// many there were, and whether there are more: ask again then.
+func Hasten(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (count int, more bool, err error) {
+	begun := time.Now()
+	return pass(ctx, b, bus.WaitSubjects(env, endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
+		p, err := parsePointer(env, endpoint, stored.Header)
+		if err != nil || !scheduledAfter(stored, begun) {
+			return false, nil // it falls due by itself
+		}
+		m := p.At(begun)
+		m.Header[headerMsgID] = []string{"hasten:" + uuid.NewString()}
+		m.Header[headerExpected] = []string{fmt.Sprint(stored.Sequence)}
+		_, err = b.Put(ctx, bus.Retry, m)
+		var refused *jetstream.APIError
+		if errors.As(err, &refused) && refused.ErrorCode == codeElsewhere {
+			return false, nil // it has fallen due meanwhile
+		}
+		return err == nil, err
+	})
+}
+
+func scheduledAfter(stored *jetstream.RawStreamMsg, now time.Time) bool {
+	at, err := time.Parse(time.RFC3339Nano, strings.TrimPrefix(stored.Header.Get(headerSchedule), "@at "))
+	return err == nil && at.After(now)
+}
+
+// Cancel makes dead events of the retries that wait for an endpoint, those that
+// are due too, so that none is lost. An attempt under way is not cut short. It
+// returns how many there were, and whether there are more: ask again then.
+func Cancel(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (count int, more bool, err error) {
+	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	cancel := func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
+		p, err := parsePointer(env, endpoint, stored.Header)
+		if err != nil {
+			return false, nil // the worker makes it dead itself, with its reason
+		}
+		return p.cancel(ctx, b, stream, stored.Sequence)
+	}
+	count, more, err = pass(ctx, b, bus.WaitSubjects(env, endpoint), cancel)
+	if more || err != nil {
+		return count, more, err
+	}
+	due, more, err := pass(ctx, b, DueSubject(env, endpoint), cancel)
+	return count + due, more, err
+}
+
+// cancel stores the pointer's event as dead, then removes the pointer. Where the
+// pointer went its way meanwhile, the event is not dead.
+func (p Pointer) cancel(ctx context.Context, b *bus.Bus, stream jetstream.Stream, at uint64) (bool, error) {
+	d := Dead{EventID: p.EventID, Env: p.Env, Endpoint: p.Endpoint, Stream: bus.StreamName(p.Env), Sequence: p.Sequence,
+		Reason: reasonCancelled, Attempts: p.Attempts, FirstAttemptAt: p.FirstAttempt}
+	if e, err := b.Event(ctx, p.Env, p.Sequence); err == nil && e.ID == p.EventID {
+		d.Type, d.Source = e.Type, e.Source
+	}
+	m, err := d.message(messageKey{due: true, sequence: at})
+	if err != nil {
+		return false, err
+	}
+	number, err := b.Put(ctx, bus.Dead, m)
+	if err != nil {
+		return false, err
+	}
+	err = stream.DeleteMsg(ctx, at)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, DropDead(ctx, b, DeadEvent{Dead: d, Number: number})
+	}
+	return err == nil, err
+}
+
+// pass calls act with the messages of RETRY that have the subject, several side
+// by side, and counts those of which it says so. It ends at what was there when
+// it began, or at its bounds.
+func pass(ctx context.Context, b *bus.Bus, subject string, act func(context.Context, *jetstream.RawStreamMsg) (bool, error)) (int, bool, error) {
+	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	var count atomic.Int64
+	more, last, deadline := false, stream.CachedInfo().State.LastSeq, time.Now().Add(passTime)
+	acting, ctx := errgroup.WithContext(ctx)
+	acting.SetLimit(retriesAtOnce)
+	for from, passed := uint64(1), 0; ctx.Err() == nil; passed++ {
+		stored, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && stored.Sequence > last {
+			break
+		}
+		if err != nil {
+			return int(count.Load()), false, errors.Join(acting.Wait(), fmt.Errorf("read stream %s: %w", bus.Retry, err))
+		}
+		if passed == maxPassed || time.Now().After(deadline) {
+			more = true
+			break
+		}
+		from = stored.Sequence + 1
+		acting.Go(func() error {
+			done, err := act(ctx, stored)
+			if done {
+				count.Add(1)
+			}
+			return err
+		})
+	}
+	err = acting.Wait()
+	return int(count.Load()), more, err
+}

@@ -1,0 +1,270 @@
+package fanout
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// Condition is whether an endpoint gets events, and why not.
+type Condition string
+
+// The conditions. The first that holds counts.
+const (
+	Disabled Condition = "disabled" // by the file, by a 410, or after failing for too long
+	Paused   Condition = "paused"   // by an operator
+	Failing  Condition = "failing"  // its events wait, and one is tried now and then
+	Enabled  Condition = "enabled"
+)
+
+// Status is an endpoint and how it is doing.
+type Status struct {
+	Name, Description string
+	Env               event.Env
+	URL               string // empty where this process's file does not have the endpoint
+	Events            []string
+	Enabled           bool // by the file
+
+	Condition Condition
+	Since     time.Time // of the condition, unless it is Enabled or by the file
+	Reason    string
+	Warning   time.Time // when the next warning is due, for Failing; zero where none is
+	Disabling time.Time // when it will be disabled, for Failing; zero for never
+
+	Waiting uint64 // events that it has not had yet, or not settled
+	Retries uint64 // events that are tried again later
+	Dead    uint64
+}
+
+// ErrNotEnabled means that the file says enabled: false, which nobody but the
+// file can change.
+var ErrNotEnabled = errors.New("the file says that the endpoint is not enabled")
+
+// Directory shows the endpoints of the bus, and pauses and resumes them. It
+// needs no Registry: any process on the bus may have one. It is safe for
+// concurrent use.
+type Directory struct {
+	bus          *bus.Bus
+	disableAfter time.Duration
+	now          func() time.Time
+
+	mu    sync.Mutex
+	known map[ref]Endpoint
+}
+
+// NewDirectory returns a directory of what is on the bus. disableAfter is that
+// of Config.
+func NewDirectory(b *bus.Bus, disableAfter time.Duration) *Directory {
+	return &Directory{bus: b, disableAfter: disableAfter, now: time.Now}
+}
+
+// SetEndpoints says what this process's file has. Of endpoints that another
+// process has delivered to, the bus tells less.
+func (d *Directory) SetEndpoints(endpoints []Endpoint) {
+	known := make(map[ref]Endpoint, len(endpoints))
+	for _, e := range endpoints {
+		known[e.ref()] = e
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known = known
+}
+
+// List returns the endpoints of an environment by name, with their counts.
+func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
+	found, records, err := d.look(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	dead, err := d.bus.Subjects(ctx, bus.Dead, deliver.DeadSubject(env, "*"))
+	if err != nil {
+		return nil, err
+	}
+	due, err := d.bus.Subjects(ctx, bus.Retry, deliver.DueSubject(env, "*"))
+	if err != nil {
+		return nil, err
+	}
+	counting, ctx := errgroup.WithContext(ctx)
+	counting.SetLimit(countsAtOnce)
+	for i := range found {
+		s := &found[i]
+		d.judge(s, records[ref{env, s.Name}.key()])
+		s.Dead, s.Retries = dead[deliver.DeadSubject(env, s.Name)], due[deliver.DueSubject(env, s.Name)]
+		counting.Go(func() error {
+			waiting, err := d.bus.CountSubjects(ctx, bus.Retry, bus.WaitSubjects(env, s.Name))
+			s.Retries += uint64(waiting)
+			return err
+		})
+	}
+	return found, counting.Wait()
+}
+
+// countsAtOnce is how many endpoints' retries are counted at a time.
+const countsAtOnce = 4
+
+// Get returns one endpoint, or bus.ErrNotFound.
+func (d *Directory) Get(ctx context.Context, env event.Env, name string) (Status, error) {
+	all, err := d.List(ctx, env)
+	if err != nil {
+		return Status{}, err
+	}
+	i := slices.IndexFunc(all, func(s Status) bool { return s.Name == name })
+	if i < 0 {
+		return Status{}, bus.ErrNotFound
+	}
+	return all[i], nil
+}
+
+// Has returns nil where there is an endpoint of that name, or bus.ErrNotFound.
+func (d *Directory) Has(ctx context.Context, env event.Env, name string) error {
+	if d.of(ref{env, name}) != nil {
+		return nil
+	}
+	if !nameForm.MatchString(name) {
+		return bus.ErrNotFound
+	}
+	parked, err := d.bus.Parked(bus.StreamName(env))
+	if err != nil || isEndpoint(parked[name]) {
+		return err
+	}
+	consumer, err := d.bus.JetStream().Consumer(ctx, bus.StreamName(env), name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && !isEndpoint(consumer.CachedInfo().Config) {
+		return bus.ErrNotFound
+	}
+	return err
+}
+
+// of returns what the file says of an endpoint, or nil.
+func (d *Directory) of(at ref) *Endpoint {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e, ok := d.known[at]; ok {
+		return &e
+	}
+	return nil
+}
+
+// look reads what the bus and the file say: an endpoint is where either has it.
+func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[string]record, error) {
+	js := d.bus.JetStream()
+	stream, err := js.Stream(ctx, bus.StreamName(env))
+	if err != nil {
+		return nil, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+	}
+	var found []Status
+	seen := make(map[ref]bool)
+	list := stream.ListConsumers(ctx)
+	for info := range list.Info() {
+		if !isEndpoint(info.Config) {
+			continue
+		}
+		at := ref{env, info.Name}
+		seen[at] = true
+		s := d.describe(at, info)
+		s.Waiting = info.NumPending + uint64(max(info.NumAckPending, 0))
+		found = append(found, s)
+	}
+	if err := list.Err(); err != nil {
+		return nil, nil, fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
+	}
+	parked, err := d.bus.Parked(bus.StreamName(env)) // nothing waits for these
+	if err != nil {
+		return nil, nil, err
+	}
+	for name, config := range parked {
+		if at := (ref{env, name}); !seen[at] && isEndpoint(config) {
+			seen[at] = true
+			found = append(found, d.describe(at, &jetstream.ConsumerInfo{Config: config}))
+		}
+	}
+	d.mu.Lock()
+	var unseen []ref
+	for at := range d.known {
+		if at.env == env && !seen[at] {
+			unseen = append(unseen, at)
+		}
+	}
+	d.mu.Unlock()
+	for _, at := range unseen { // nobody has delivered to it yet
+		found = append(found, d.describe(at, nil))
+	}
+	slices.SortFunc(found, func(a, b Status) int { return cmp.Compare(a.Name, b.Name) })
+	bucket, err := openStates(ctx, js)
+	if err != nil {
+		return nil, nil, err
+	}
+	records, err := states(ctx, bucket)
+	return found, records, err
+}
+
+func isEndpoint(config jetstream.ConsumerConfig) bool {
+	return config.Metadata[metaOrigin] == originFile && config.Metadata[metaKind] == string(endpointKind)
+}
+
+// describe says what an endpoint is, by the file or else by its consumer.
+func (d *Directory) describe(at ref, info *jetstream.ConsumerInfo) Status {
+	s := Status{Name: at.name, Env: at.env, Enabled: true}
+	if e := d.of(at); e != nil {
+		s.Description, s.URL, s.Enabled = e.Description, e.URL, e.Enabled
+		for _, p := range e.Events {
+			s.Events = append(s.Events, string(p))
+		}
+		return s
+	}
+	if info != nil {
+		s.Description = info.Config.Description
+		filters := info.Config.FilterSubjects
+		if info.Config.FilterSubject != "" {
+			filters = []string{info.Config.FilterSubject}
+		}
+		for _, filter := range filters {
+			s.Events = append(s.Events, strings.TrimPrefix(filter, event.SubjectRoot+"."+string(at.env)+"."))
+		}
+	}
+	return s
+}
+
+// judge finds the condition. What is known of another URL does not count.
+func (d *Directory) judge(s *Status, r record) {
+	about := func(fingerprinted string) bool { return s.URL == "" || fingerprinted == fingerprint(s.URL) }
+	switch {
+	case !s.Enabled:
+		s.Condition, s.Reason = Disabled, "enabled: false in the file"
+	case r.Disabled != nil && about(r.Disabled.Fingerprint):
+		s.Condition, s.Since, s.Reason = Disabled, r.Disabled.At, r.Disabled.Reason
+	case r.Paused != nil:
+		s.Condition, s.Since, s.Reason = Paused, r.Paused.At, "paused by an operator"
+	case r.Failing != nil && about(r.Failing.Fingerprint):
+		s.Condition, s.Since, s.Reason = Failing, r.Failing.Since, r.Failing.Reason
+		d.foresee(s)
+	default:
+		s.Condition = Enabled
+	}
+}
+
+// foresee says when a failing endpoint is warned of next, and when it is
+// disabled.
+func (d *Directory) foresee(s *Status) {
+	if d.disableAfter == 0 {
+		return
+	}
+	s.Disabling = s.Since.Add(d.disableAfter)
+	for _, step := range warnings {
+		if at := s.Since.Add(d.disableAfter / 100 * time.Duration(step)); step < 100 && at.After(d.now()) {
+			s.Warning = at
+			return
+		}
+	}
+}

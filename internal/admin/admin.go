@@ -1,0 +1,62 @@
+// Package admin serves the management API and the dashboard.
+package admin
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/jethook/jethook/fanout"
+	"github.com/jethook/jethook/internal/bus"
+)
+
+// Config is what a Handler needs. Every field is required.
+type Config struct {
+	Bus       *bus.Bus
+	Directory *fanout.Directory
+	Logger    *slog.Logger
+}
+
+const (
+	// maxBody bounds a request's body; the largest that is meant has a few
+	// hundred bytes.
+	maxBody = 64 << 10
+	// requestTimeout bounds the work for one request.
+	requestTimeout = 30 * time.Second
+)
+
+// prefix begins the paths that need a key.
+const prefix = "/v1/"
+
+// Handler serves the API. Nobody has access before SetKeys. It is safe for
+// concurrent use.
+type Handler struct {
+	config   Config
+	now      func() time.Time
+	mux      *http.ServeMux
+	keys     atomic.Pointer[[]Key]
+	failures *failures
+}
+
+// New returns a handler of the whole listener.
+func New(config Config) (*Handler, error) {
+	if config.Bus == nil || config.Directory == nil || config.Logger == nil {
+		return nil, errors.New("admin: Bus, Directory and Logger are required")
+	}
+	h := &Handler{config: config, now: time.Now, mux: http.NewServeMux(), failures: newFailures()}
+	h.keys.Store(new([]Key))
+	document, err := h.routes().OpenAPI().YAML()
+	if err != nil {
+		return nil, err
+	}
+	h.mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/openapi+yaml")
+		_, _ = w.Write(document) // a caller that has gone changes nothing
+	})
+	return h, nil
+}
+
+// SetKeys replaces the keys that are taken.
+func (h *Handler) SetKeys(keys []Key) { h.keys.Store(&keys) }

@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// deadPrefix begins the id of a dead event; its number follows.
+const deadPrefix = "dead_"
+
+type deadQuery struct {
+	Page
+	Period
+	Endpoint string `query:"endpoint" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"At this endpoint."`
+}
+
+func (h *Handler) listDead(ctx context.Context, q *deadQuery) (*output[api.List[api.Dead]], error) {
+	r := deliver.DeadRange{Env: exchangeOf(ctx).key.env, Endpoint: q.Endpoint}
+	var err error
+	if r.Since, r.Until, err = q.bounds(h.now(), "query"); err != nil {
+		return nil, err
+	}
+	found, more, err := deliver.DeadEvents(ctx, h.config.Bus, r, q.Offset, q.Limit)
+	if err != nil {
+		return nil, err
+	}
+	dead := make([]api.Dead, 0, len(found))
+	for _, d := range found {
+		dead = append(dead, wireDead(d))
+	}
+	return listed(dead, more), nil
+}
+
+// DeadPath names a dead event.
+type DeadPath struct {
+	ID string `path:"id" maxLength:"40" example:"dead_42"`
+}
+
+// dead finds the dead event of a path.
+func (h *Handler) dead(ctx context.Context, id string) (deliver.DeadEvent, error) {
+	number, err := deadNumber(id)
+	var found deliver.DeadEvent
+	if err == nil {
+		found, err = deliver.DeadEventAt(ctx, h.config.Bus, exchangeOf(ctx).key.env, number)
+	}
+	if errors.Is(err, bus.ErrNotFound) {
+		return found, refuse(notFound, "There is no such dead event in this environment. One that was retried or dropped is not listed any more.")
+	}
+	return found, err
+}
+
+func deadNumber(id string) (uint64, error) {
+	text, ok := strings.CutPrefix(id, deadPrefix)
+	number, err := strconv.ParseUint(text, 10, 64)
+	if !ok || err != nil {
+		return 0, bus.ErrNotFound
+	}
+	return number, nil
+}
+
+func (h *Handler) getDead(ctx context.Context, in *DeadPath) (*output[api.Dead], error) {
+	found, err := h.dead(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return answer(wireDead(found)), nil
+}
+
+func (h *Handler) retryDead(ctx context.Context, in *DeadPath) (*output[api.Redelivery], error) {
+	found, err := h.dead(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.demandEndpoint(ctx, found.Endpoint); err != nil {
+		return nil, err
+	}
+	err = deliver.RetryDead(ctx, h.config.Bus, found)
+	if errors.Is(err, deliver.ErrEventGone) {
+		return nil, refuse(eventGone, "The event's body is no longer stored, so it cannot be delivered.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return answer(api.Redelivery{EventID: string(found.EventID), Endpoint: found.Endpoint}), nil
+}
+
+type retryDeadInput struct{ Body api.RetryDead }
+
+func (h *Handler) retryAllDead(ctx context.Context, in *retryDeadInput) (*output[api.Retried], error) {
+	if err := h.demandEndpoint(ctx, in.Body.Endpoint); err != nil {
+		return nil, err
+	}
+	r := deliver.DeadRange{Env: exchangeOf(ctx).key.env, Endpoint: in.Body.Endpoint}
+	var err error
+	if r.Since, r.Until, err = (Period{in.Body.Since, in.Body.Until}).bounds(h.now(), "body"); err != nil {
+		return nil, err
+	}
+	if in.Body.Type != "" {
+		if r.Pattern, err = event.ParsePattern("*." + in.Body.Type); err != nil {
+			return nil, misplaced("body.type", err.Error())
+		}
+	}
+	after := uint64(0)
+	if in.Body.After != "" {
+		if after, err = deadNumber(in.Body.After); err != nil {
+			return nil, misplaced("body.after", "is not next of an answer, such as dead_42")
+		}
+	}
+	done, err := deliver.RetryAllDead(ctx, h.config.Bus, r, after)
+	if err != nil {
+		return nil, err
+	}
+	result := api.Retried{Retried: done.Retried, Gone: done.Gone}
+	if done.Next != 0 {
+		result.Next = deadPrefix + strconv.FormatUint(done.Next, 10)
+	}
+	return answer(result), nil
+}
+
+func (h *Handler) dropDead(ctx context.Context, in *DeadPath) (*struct{}, error) {
+	found, err := h.dead(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return nil, deliver.DropDead(ctx, h.config.Bus, found)
+}
+
+func wireDead(d deliver.DeadEvent) api.Dead {
+	return api.Dead{ID: deadPrefix + strconv.FormatUint(d.Number, 10), EventID: string(d.EventID), EventType: d.Type, Source: d.Source,
+		Env: string(d.Env), Endpoint: d.Endpoint, Sequence: d.Sequence, Reason: d.Reason, DiedAt: d.At, Attempts: d.Attempts,
+		FirstAttemptAt: d.FirstAttemptAt, LastAttemptAt: d.LastAttemptAt, LastStatus: d.LastStatus, LastError: d.LastError}
+}

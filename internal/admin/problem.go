@@ -1,0 +1,145 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// code is what went wrong, for programs; titles has them all.
+type code string
+
+const (
+	badRequest       code = "bad_request"
+	keyMissing       code = "key_missing"
+	keyUnknown       code = "key_unknown"
+	timestampExpired code = "timestamp_expired"
+	notFound         code = "not_found"
+	methodNotAllowed code = "method_not_allowed"
+	eventGone        code = "event_gone"
+	notEnabled       code = "endpoint_not_enabled"
+	bodyTooLarge     code = "body_too_large"
+	invalid          code = "invalid"
+	tooManyFailures  code = "too_many_failures"
+	internal         code = "internal"
+	unavailable      code = "bus_unavailable"
+)
+
+var titles = map[code]struct {
+	status int
+	title  string
+}{
+	badRequest:       {http.StatusBadRequest, "Request not readable"},
+	keyMissing:       {http.StatusUnauthorized, "Key missing"},
+	keyUnknown:       {http.StatusUnauthorized, "Key unknown"},
+	timestampExpired: {http.StatusUnauthorized, "Request outside its time"},
+	notFound:         {http.StatusNotFound, "Not found"},
+	methodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed"},
+	eventGone:        {http.StatusConflict, "Event not stored any more"},
+	notEnabled:       {http.StatusConflict, "Endpoint not enabled"},
+	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},
+	invalid:          {http.StatusUnprocessableEntity, "Request not valid"},
+	tooManyFailures:  {http.StatusTooManyRequests, "Too many failed attempts"},
+	internal:         {http.StatusInternalServerError, "Internal error"},
+	unavailable:      {http.StatusServiceUnavailable, "Bus not available"},
+}
+
+// problem is a refusal: what the caller is told, and the cause, which only the
+// log is told.
+type problem struct {
+	code       code
+	detail     string // one or two sentences: what to do; no secrets
+	fields     []api.FieldError
+	retryAfter time.Duration // zero: no Retry-After
+	cause      error         // may be nil
+}
+
+func refuse(c code, detail string) *problem { return &problem{code: c, detail: detail} }
+
+// misplaced is the refusal of one field of a request.
+func misplaced(field, message string) *problem {
+	return &problem{code: invalid, detail: "The request is not valid; see errors.", fields: []api.FieldError{{Field: field, Message: message}}}
+}
+
+// problemOf turns any error into what the caller is told.
+func problemOf(err error) *problem {
+	var told *problem
+	switch {
+	case errors.As(err, &told):
+		return told
+	case errors.Is(err, bus.ErrNotFound):
+		return &problem{code: notFound, detail: "There is no such thing in this environment, or not any more.", cause: err}
+	case errors.Is(err, event.ErrUnavailable), errors.Is(err, event.ErrFull), errors.Is(err, context.DeadlineExceeded), bus.Unavailable(err):
+		return &problem{code: unavailable, detail: "The bus does not answer in time, or has no room. Try again; /readyz says what is wrong.", retryAfter: time.Second, cause: err}
+	}
+	return &problem{code: internal, detail: "Something went wrong; the log has it under this request_id.", cause: err}
+}
+
+// body is the problem as it is written.
+func (p *problem) body(requestID string) *api.Problem {
+	of := titles[p.code]
+	return &api.Problem{Type: api.ProblemType + string(p.code), Title: of.title, Status: of.status, Code: string(p.code),
+		Detail: p.detail, RequestID: requestID, Errors: p.fields}
+}
+
+// write answers with the problem where no operation does.
+func (p *problem) write(w http.ResponseWriter, requestID string) {
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = values
+	}
+	w.Header().Set("Content-Type", problemContentType)
+	w.WriteHeader(p.GetStatus())
+	_ = json.NewEncoder(w).Encode(p.body(requestID)) // a caller that has gone changes nothing
+}
+
+const problemContentType = "application/problem+json"
+
+// Error, GetStatus, GetHeaders and ContentType are what the framework asks of an
+// error that is an answer.
+func (p *problem) Error() string { return p.detail }
+
+func (p *problem) GetStatus() int { return titles[p.code].status }
+
+func (p *problem) GetHeaders() http.Header {
+	header := http.Header{}
+	if p.retryAfter > 0 {
+		header.Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(p.retryAfter.Seconds())))))
+	}
+	if p.GetStatus() == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+	return header
+}
+
+func (p *problem) ContentType(string) string { return problemContentType }
+
+// frameworkProblem turns an error that the framework has found into one of ours.
+// The values that it would repeat are left out.
+func frameworkProblem(found *huma.ErrorModel) *problem {
+	p := &problem{code: invalid, detail: "The request is not valid; see errors."}
+	switch found.Status {
+	case http.StatusUnprocessableEntity:
+	case http.StatusRequestEntityTooLarge:
+		p = refuse(bodyTooLarge, "The body is larger than 64 KiB.")
+	case http.StatusInternalServerError:
+		p = refuse(internal, "Something went wrong; the log has it under this request_id.")
+	default:
+		p = refuse(badRequest, "The body could not be read as JSON.")
+	}
+	for _, detail := range found.Errors {
+		if detail != nil {
+			p.fields = append(p.fields, api.FieldError{Field: detail.Location, Message: detail.Message})
+		}
+	}
+	return p
+}

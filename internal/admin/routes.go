@@ -1,0 +1,136 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/jethook/jethook/api"
+)
+
+// description begins the OpenAPI document.
+const description = `What became of an event, and what to do about it.
+
+A key sees its environment alone: nothing of the other can be found with it.
+Errors are RFC 9457 problems with a stable code.`
+
+// routes makes the API's operations, all of them here.
+func (h *Handler) routes() huma.API {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	of := humago.New(h.mux, huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: "jethook management API", Version: "1", Description: description},
+			Components: &huma.Components{Schemas: registry, SecuritySchemes: map[string]*huma.SecurityScheme{
+				"bearer": {Type: "http", Scheme: "bearer", Description: "Authorization: Bearer sk_prod_…"},
+				"header": {Type: "apiKey", In: "header", Name: "X-API-KEY"},
+			}},
+			Security: []map[string][]string{{"bearer": {}}, {"header": {}}},
+		},
+		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{explain},
+	})
+	register(of, get("events-list", "/v1/events", "List events, the newest first"), h.listEvents)
+	register(of, get("events-get", "/v1/events/{id}", "Show an event"), h.getEvent)
+	register(of, get("events-body", "/v1/events/{id}/body", "Read an event's body, byte for byte"), h.getBody)
+	register(of, get("events-attempts", "/v1/events/{id}/attempts", "List the attempts to deliver an event, the oldest first"), h.listAttempts)
+	register(of, accepted(post("events-resend", "/v1/events/{id}/resend", "Deliver an event again, to one endpoint alone")), h.resend)
+
+	register(of, get("endpoints-list", "/v1/endpoints", "List the endpoints and how they are doing"), h.listEndpoints)
+	register(of, get("endpoints-get", "/v1/endpoints/{name}", "Show an endpoint"), h.getEndpoint)
+	register(of, post("endpoints-pause", "/v1/endpoints/{name}/pause", "Stop delivering to an endpoint; its events wait"), h.pauseEndpoint)
+	register(of, post("endpoints-resume", "/v1/endpoints/{name}/resume", "Deliver again to an endpoint that was paused or disabled"), h.resumeEndpoint)
+	register(of, post("endpoints-retries-hasten", "/v1/endpoints/{name}/retries/hasten", "Have an endpoint's waiting retries fall due now"), h.hastenRetries)
+	register(of, remove("endpoints-retries-cancel", "/v1/endpoints/{name}/retries", "Cancel an endpoint's retries; they become dead events"), h.cancelRetries)
+
+	register(of, get("dead-list", "/v1/dead", "List dead events, the newest first"), h.listDead)
+	register(of, get("dead-get", "/v1/dead/{id}", "Show a dead event"), h.getDead)
+	register(of, accepted(post("dead-retry", "/v1/dead/{id}/retry", "Deliver a dead event again, to its endpoint alone")), h.retryDead)
+	register(of, accepted(post("dead-retry-all", "/v1/dead/retry", "Deliver an endpoint's dead events again, up to 1000 in one request")), h.retryAllDead)
+	register(of, remove("dead-drop", "/v1/dead/{id}", "Take a dead event from the list for good"), h.dropDead)
+
+	// The framework's own form of errors, which explain replaces.
+	delete(registry.Map(), "ErrorModel")
+	delete(registry.Map(), "ErrorDetail")
+	return of
+}
+
+func get(id, path, summary string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary}
+}
+
+func post(id, path, summary string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: http.MethodPost, Path: path, Summary: summary}
+}
+
+// accepted is an operation whose answer says that something will happen.
+func accepted(op huma.Operation) huma.Operation {
+	op.DefaultStatus = http.StatusAccepted
+	return op
+}
+
+func remove(id, path, summary string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: http.MethodDelete, Path: path, Summary: summary}
+}
+
+// statuses are the refusals that every operation may have.
+var statuses = []int{400, 401, 404, 409, 413, 422, 429, 500, 503}
+
+// register adds an operation. Whatever error its handler returns becomes a
+// problem, and its cause goes to the log.
+func register[I, O any](to huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
+	op.MaxBodyBytes = maxBody
+	op.Responses = make(map[string]*huma.Response, len(statuses))
+	refusal := map[string]*huma.MediaType{problemContentType: {
+		Schema: to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Problem](), true, ""),
+	}}
+	for _, status := range statuses {
+		op.Responses[strconv.Itoa(status)] = &huma.Response{Description: http.StatusText(status), Content: refusal}
+	}
+	huma.Register(to, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := handle(ctx, in)
+		if err != nil {
+			p := problemOf(err)
+			exchangeOf(ctx).cause = p.cause
+			return nil, p
+		}
+		return out, nil
+	})
+}
+
+// explain writes errors in our form.
+func explain(ctx huma.Context, _ string, v any) (any, error) {
+	x := exchangeOf(ctx.Context())
+	switch of := v.(type) {
+	case *problem:
+		return of.body(x.id), nil
+	case *huma.ErrorModel:
+		return frameworkProblem(of).body(x.id), nil
+	}
+	return v, nil
+}
+
+// Page is the part of a list that is asked for. What queries and paths share is
+// exported for the framework, which passes over embedded structs that are not.
+type Page struct {
+	Limit  int `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"At most so many."`
+	Offset int `query:"offset" minimum:"0" maximum:"10000" default:"0" doc:"Leave out so many. To go further back than 10000, use until."`
+}
+
+// output is an answer with a body.
+type output[T any] struct{ Body T }
+
+func answer[T any](body T) *output[T] { return &output[T]{Body: body} }
+
+func listed[T any](data []T, more bool) *output[api.List[T]] {
+	if data == nil {
+		data = []T{}
+	}
+	return answer(api.List[T]{Data: data, HasMore: more})
+}

@@ -1,0 +1,149 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// exchange is one request and what becomes of it, for its line in the log.
+type exchange struct {
+	http.ResponseWriter
+	id     string
+	key    Key
+	status int
+	cause  error // what the caller was not told
+}
+
+type exchangeKey struct{}
+
+// exchangeOf returns the request that ctx belongs to.
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(p []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return x.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// ServeHTTP answers a request: key first, so that strangers learn of nothing.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := h.now()
+	x := &exchange{ResponseWriter: w, id: newRequestID()}
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			x.fail(&problem{code: internal, detail: "Something went wrong; the log has it under this request_id.", cause: fmt.Errorf("panic: %v", panicked)})
+		}
+		h.log(x, r, h.now().Sub(begun))
+	}()
+	x.Header().Set("Cache-Control", "no-store")
+	x.Header().Set("X-Content-Type-Options", "nosniff")
+	if strings.HasPrefix(r.URL.Path, prefix) {
+		key, refused := h.authenticate(r)
+		x.key = key
+		if refused != nil {
+			x.fail(refused)
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), requestTimeout)
+	defer cancel()
+	r = r.WithContext(ctx)
+	r.Body = http.MaxBytesReader(x, r.Body, maxBody+1) // one more, so that it is the framework that refuses
+	if _, pattern := h.mux.Handler(r); pattern == "" {
+		h.unrouted(x, r)
+		return
+	}
+	h.mux.ServeHTTP(x, r)
+}
+
+// fail answers with a problem, unless an answer has begun.
+func (x *exchange) fail(p *problem) {
+	x.cause = p.cause
+	if x.status == 0 {
+		p.write(x, x.id)
+	}
+}
+
+// unrouted tells a path that there is not from a method that it does not have.
+func (h *Handler) unrouted(x *exchange, r *http.Request) {
+	probe := &discarded{header: http.Header{}}
+	h.mux.ServeHTTP(probe, r)
+	if probe.status == http.StatusMethodNotAllowed {
+		x.Header().Set("Allow", probe.header.Get("Allow"))
+		x.fail(refuse(methodNotAllowed, "This path takes "+probe.header.Get("Allow")+"."))
+		return
+	}
+	x.fail(refuse(notFound, "There is no such path; GET /openapi.yaml has them all."))
+}
+
+// discarded keeps what an answer begins with.
+type discarded struct {
+	header http.Header
+	status int
+}
+
+func (d *discarded) Header() http.Header         { return d.header }
+func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
+func (d *discarded) WriteHeader(status int)      { d.status = status }
+
+// log writes the request's line. Changes are always told, with whose key made
+// them; keys are told by the beginning of their hash.
+func (h *Handler) log(x *exchange, r *http.Request, took time.Duration) {
+	level := slog.LevelDebug
+	switch {
+	case x.status >= http.StatusInternalServerError, x.status == http.StatusUnauthorized, x.status == http.StatusTooManyRequests:
+		level = slog.LevelWarn
+	case r.Method != http.MethodGet:
+		level = slog.LevelInfo
+	}
+	attributes := []slog.Attr{
+		slog.String("request_id", x.id), slog.String("method", r.Method), slog.String("path", loggedPath(r)),
+		slog.Int("status", x.status), slog.String("address", r.RemoteAddr),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1e3),
+	}
+	if x.key.env != "" {
+		attributes = append(attributes, slog.String("env", string(x.key.env)), slog.String("key", x.key.name()))
+	}
+	if x.cause != nil {
+		attributes = append(attributes, slog.String("error", x.cause.Error()))
+	}
+	h.config.Logger.LogAttrs(context.WithoutCancel(r.Context()), level, "management request", attributes...)
+}
+
+// maxLoggedPath is how much of a path is logged, in bytes.
+const maxLoggedPath = 256
+
+// loggedPath leaves out what may be a key that was pasted into a path.
+func loggedPath(r *http.Request) string {
+	path := r.URL.Path
+	if i := strings.Index(path, "sk_"); i >= 0 {
+		path = path[:i] + "…"
+	}
+	return path[:min(len(path), maxLoggedPath)]
+}
+
+func newRequestID() string {
+	random := make([]byte, 16)
+	_, _ = rand.Read(random) // never fails
+	return hex.EncodeToString(random)
+}

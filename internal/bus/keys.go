@@ -1,0 +1,44 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/event"
+)
+
+// Key returns the hash of the API key that was generated for env, or ErrNotFound.
+func (b *Bus) Key(ctx context.Context, env event.Env) (string, error) {
+	bucket, err := b.consumer.KeyValue(ctx, Keys)
+	if err != nil {
+		return "", fmt.Errorf("open bucket %s: %w", Keys, err)
+	}
+	entry, err := bucket.Get(ctx, string(env))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return "", ErrNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the API key of %s: %w", env, err)
+	}
+	return string(entry.Value()), nil
+}
+
+// CreateKey keeps the hash of an API key generated for env. It reports false
+// where another replica was first, whose key is in force then.
+func (b *Bus) CreateKey(ctx context.Context, env event.Env, hash string) (bool, error) {
+	bucket, err := b.consumer.KeyValue(ctx, Keys)
+	if err != nil {
+		return false, fmt.Errorf("open bucket %s: %w", Keys, err)
+	}
+	_, err = bucket.Create(ctx, string(env), []byte(hash))
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("keep the API key of %s: %w", env, err)
+	}
+	return true, b.Sync()
+}
