@@ -140,15 +140,24 @@ func TestADirectoryShowsWhatItsFileDoesNotHave(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	one := newReplica(t, b, nil)
 	e := endpoint(t, "billing", "http://127.0.0.1:1", "shop.order.*", "other.>")
-	e.Description = "ledger postings"
+	e.Description, e.Enabled = "ledger postings", false // so that what it gets waits
 	one.apply(t, []Endpoint{e}, Subscriber{Name: "ledger", Env: event.Prod, Events: []event.Pattern{"shop.>"}})
+	one.start(t)
 	d := directoryOf(b)
-	publish(t, b, "order.paid", "customer")
-	all, err := d.List(t.Context(), event.Prod)
-	if err != nil || len(all) != 1 {
-		t.Fatalf("listed %+v, %v, want the endpoint and no subscriber", all, err)
+	list := func() Status {
+		t.Helper()
+		all, err := d.List(t.Context(), event.Prod)
+		if err != nil || len(all) != 1 {
+			t.Fatalf("listed %+v, %v, want the endpoint and no subscriber", all, err)
+		}
+		return all[0]
 	}
-	if s := all[0]; s.Name != "billing" || s.URL != "" || s.Description != "ledger postings" || len(s.Events) != 2 || s.Waiting != 1 || s.Condition != Enabled {
+	if s := list(); s.Name != "billing" || s.Waiting != 0 {
+		t.Errorf("shown as %+v before there was an event", s)
+	}
+	publish(t, b, "order.paid", "customer")
+	eventually(t, "an event waits", func() bool { return list().Waiting > 0 })
+	if s := list(); s.Name != "billing" || s.URL != "" || s.Description != "ledger postings" || len(s.Events) != 2 || s.Waiting != 1 || s.Condition != Enabled {
 		t.Errorf("shown as %+v", s)
 	}
 	for _, name := range []string{"ledger", "nobody", "a.b", ""} {

@@ -18,9 +18,9 @@ const (
 	// cursorsPause is how old a checkpoint becomes, and with it how far a
 	// consumer falls back when the process is killed. For a thousand consumers
 	// one takes 5 to 9 ms, and 10 to 20 ms where it is written; such come less
-	// often, so that they take a fiftieth of the time at most.
+	// often, so that they take a twentieth of the time at most.
 	cursorsPause = 200 * time.Millisecond
-	cursorsShare = 50
+	cursorsShare = 20
 )
 
 // cursors is the checkpoint of where the durable consumers of the embedded
