@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -163,6 +164,10 @@ func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[stri
 	if err != nil {
 		return nil, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 	}
+	parked, err := d.bus.Parked(bus.StreamName(env))
+	if err != nil {
+		return nil, nil, err
+	}
 	var found []Status
 	seen := make(map[ref]bool)
 	list := stream.ListConsumers(ctx)
@@ -179,10 +184,13 @@ func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[stri
 	if err := list.Err(); err != nil {
 		return nil, nil, fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
 	}
-	parked, err := d.bus.Parked(bus.StreamName(env)) // nothing waits for these
+	// An endpoint may have been parked or unparked meanwhile: it was before, or is
+	// now, one of these, for which nothing waits.
+	after, err := d.bus.Parked(bus.StreamName(env))
 	if err != nil {
 		return nil, nil, err
 	}
+	maps.Copy(parked, after)
 	for name, config := range parked {
 		if at := (ref{env, name}); !seen[at] && isEndpoint(config) {
 			seen[at] = true

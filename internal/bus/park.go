@@ -18,7 +18,7 @@ import (
 // Parked returns the durables of a stream that are parked, by name.
 func (b *Bus) Parked(stream string) (map[string]jetstream.ConsumerConfig, error) {
 	if b.cursors == nil {
-		return nil, nil
+		return map[string]jetstream.ConsumerConfig{}, nil
 	}
 	b.cursors.mu.Lock()
 	defer b.cursors.mu.Unlock()
