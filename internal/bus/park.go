@@ -79,10 +79,10 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	if err := json.Unmarshal(data, entry.Config); err != nil {
 		return false, err
 	}
+	b.cursors.park(stream, name, entry) // and it stays so where the server's answer is lost
 	if err := b.consumer.DeleteConsumer(ctx, stream, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, err
 	}
-	b.cursors.park(stream, name, entry)
 	return true, nil
 }
 
@@ -114,11 +114,11 @@ func (b *Bus) Unpark(ctx context.Context, stream, name string) error {
 	if !found {
 		next = max(entry.Floor, of.CachedInfo().State.LastSeq) + 1
 	}
+	b.cursors.progressOf(stream, name).restore(entry.Settled)
 	err = b.create(ctx, of, startingAt(entry.Config, next))
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // the answer may have been lost
 		return fmt.Errorf("consumer %s of %s: %w", name, stream, err)
 	}
-	b.cursors.progressOf(stream, name).restore(entry.Settled)
 	delete(b.cursors.parked[stream], name)
 	return nil
 }
