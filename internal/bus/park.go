@@ -56,7 +56,8 @@ func (b *Bus) ParkNew(ctx context.Context, stream string, config jetstream.Consu
 	return nil
 }
 
-// Park parks a durable and reports true, unless an event waits for it.
+// Park parks a durable for which nothing waits, as far as the server says, and
+// reports whether that is so: where it is not, the durable is to be unparked.
 func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	b.cursors.mu.Lock() // no checkpoint sees it in neither place
 	defer b.cursors.mu.Unlock()
@@ -83,7 +84,14 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	if err := b.consumer.DeleteConsumer(ctx, stream, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, err
 	}
-	return true, nil
+	// The server tells its consumers of an event after it has acknowledged it,
+	// with many consumers tens of milliseconds later: the stream knows first.
+	of, err := b.consumer.Stream(ctx, stream)
+	if err != nil {
+		return false, err
+	}
+	_, late, err := selects(ctx, of, info.Config, info.AckFloor.Stream+1)
+	return !late && err == nil, err
 }
 
 // Unpark has the server know a durable that is parked, if it is. It goes on with
