@@ -172,3 +172,14 @@ func TestADirectoryShowsWhatItsFileDoesNotHave(t *testing.T) {
 		t.Errorf("in the other environment: %v, want ErrNotFound", err)
 	}
 }
+
+func TestWhatWaitsForAnEndpointThatIsMissingInTheFileIsCounted(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	e := endpoint(t, "billing", "http://127.0.0.1:1", "shop.>")
+	newReplica(t, b, nil).apply(t, []Endpoint{e})
+	newReplica(t, b, nil).apply(t, nil) // as at the next start
+	publish(t, b, "order.paid")
+	if s := directoryOf(b).status(t, "billing"); s.Waiting != 1 {
+		t.Errorf("shown as %+v, want one event to wait", s)
+	}
+}

@@ -117,7 +117,7 @@ func (r *Registry) Apply(ctx context.Context, endpoints []Endpoint, subscribers 
 		return err
 	}
 	if r.known == nil {
-		r.warnOfLeftovers(p)
+		r.tellOfLeftovers(ctx, p)
 		r.known = make(map[ref]kind)
 	}
 	r.adopt(p)
@@ -247,9 +247,11 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 	return nil
 }
 
-// warnOfLeftovers names the consumers that an earlier process made and the
-// list does not: they may belong to a part of the file that is missing.
-func (r *Registry) warnOfLeftovers(p *plan) {
+// tellOfLeftovers names the consumers that an earlier process made and the
+// list does not: they may belong to a part of the file that is missing. No alarm
+// tells of what is stored for them, so none stays parked, or what waits for it
+// would not be counted.
+func (r *Registry) tellOfLeftovers(ctx context.Context, p *plan) {
 	for of, have := range p.found {
 		if have.Metadata[metaOrigin] != originFile || p.names(of) {
 			continue
@@ -257,6 +259,9 @@ func (r *Registry) warnOfLeftovers(p *plan) {
 		r.config.Logger.Warn("consumer is not in the file and is kept with its place; "+
 			"put the entry back to go on where it stopped, or put it back and remove it while jethook runs to drop it",
 			"name", of.name, event.AttrEnv, of.env, "kind", have.Metadata[metaKind])
+		if err := r.config.Bus.Unpark(ctx, bus.StreamName(of.env), of.name); err != nil {
+			r.config.Logger.Warn("the backlog of a consumer that is not in the file cannot be told", "name", of.name, event.AttrEnv, of.env, "error", err)
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ func (r *Registry) doze(ctx context.Context, before, now readings) error {
 	if r.alarm == nil {
 		return nil
 	}
-	var idle []ref
+	var idle, untold []ref
 	r.mu.Lock()
 	for of, e := range r.wanted {
 		last, known := before.places[of]
@@ -116,12 +116,17 @@ func (r *Registry) doze(ctx context.Context, before, now readings) error {
 		switch {
 		case now.pending[of] > 0:
 			r.rouseLocked(of)
+		case !there && r.sleeps[of] == nil && !r.deliversLocked(&e): // it was disabled while it was roused
+			untold = append(untold, of)
 		case known && there && place == last && r.sleeps[of] == nil && r.deliversLocked(&e):
 			idle = append(idle, of)
 		}
 	}
 	r.mu.Unlock()
 	var problems []error
+	for _, of := range untold {
+		problems = append(problems, r.config.Bus.Unpark(ctx, bus.StreamName(of.env), of.name))
+	}
 	for _, of := range idle {
 		if err := r.sleep(ctx, of); err != nil {
 			problems = append(problems, fmt.Errorf("end the idle worker of endpoint %s: %w", of, err))

@@ -179,3 +179,21 @@ func TestAnEndpointThatIsRemovedInItsSleepAndComesBackIsNew(t *testing.T) {
 	publish(t, b, "order.c")
 	to.wants(t, "order.c")
 }
+
+func TestWhatWaitsForAnEndpointThatIsDisabledWhileItWakesIsCounted(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	r := newReplica(t, b, nil)
+	e := endpoint(t, "billing", "http://127.0.0.1:1", "shop.>")
+	e.Enabled = false
+	r.apply(t, []Endpoint{e})
+	r.Registry.mu.Lock()
+	r.rouseLocked(e.ref()) // for a worker that it does not get
+	r.Registry.mu.Unlock()
+	publish(t, b, "order.a")
+	if err := r.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s := directoryOf(b, e).status(t, "billing"); s.Waiting != 1 {
+		t.Errorf("shown as %+v, want one event to wait", s)
+	}
+}

@@ -56,7 +56,8 @@ func (b *Bus) ParkNew(ctx context.Context, stream string, config jetstream.Consu
 	return nil
 }
 
-// Park parks a durable and reports true, unless an event waits for it.
+// Park parks a durable for which nothing waits, as far as the server says, and
+// reports whether that is so: where it is not, the durable is to be unparked.
 func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	b.cursors.mu.Lock() // no checkpoint sees it in neither place
 	defer b.cursors.mu.Unlock()
@@ -79,11 +80,18 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	if err := json.Unmarshal(data, entry.Config); err != nil {
 		return false, err
 	}
+	b.cursors.park(stream, name, entry) // and it stays so where the server's answer is lost
 	if err := b.consumer.DeleteConsumer(ctx, stream, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, err
 	}
-	b.cursors.park(stream, name, entry)
-	return true, nil
+	// The server tells its consumers of an event after it has acknowledged it,
+	// with many consumers tens of milliseconds later: the stream knows first.
+	of, err := b.consumer.Stream(ctx, stream)
+	if err != nil {
+		return false, err
+	}
+	_, late, err := selects(ctx, of, info.Config, info.AckFloor.Stream+1)
+	return !late && err == nil, err
 }
 
 // Unpark has the server know a durable that is parked, if it is. It goes on with
@@ -114,11 +122,11 @@ func (b *Bus) Unpark(ctx context.Context, stream, name string) error {
 	if !found {
 		next = max(entry.Floor, of.CachedInfo().State.LastSeq) + 1
 	}
+	b.cursors.progressOf(stream, name).restore(entry.Settled)
 	err = b.create(ctx, of, startingAt(entry.Config, next))
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // the answer may have been lost
 		return fmt.Errorf("consumer %s of %s: %w", name, stream, err)
 	}
-	b.cursors.progressOf(stream, name).restore(entry.Settled)
 	delete(b.cursors.parked[stream], name)
 	return nil
 }

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -118,4 +119,25 @@ func TestAConsumerWithFilesIsNotParked(t *testing.T) {
 	makeConsumer(t, b, "EVENTS_PROD", billingConfig())
 	expect(t, "may rest", park(t, b), true)
 	expect(t, "known to the server", known(t, b), true)
+}
+
+func TestADurableThatHasNotHeardOfItsNextEventMayNotRest(t *testing.T) {
+	b := open(t, embedded(t.TempDir(), Process))
+	config := billingConfig()
+	config.MemoryStorage, config.OptStartSeq = true, 1
+	makeConsumer(t, b, "EVENTS_PROD", config)
+	for i := range 200 { // the more there are, the later the last one hears
+		makeConsumer(t, b, "EVENTS_PROD", jetstream.ConsumerConfig{
+			Durable: fmt.Sprint("other", i), AckPolicy: jetstream.AckExplicitPolicy, MemoryStorage: true, FilterSubject: "events.prod.other.>",
+		})
+	}
+	for range 2000 {
+		if _, err := b.publisher.PublishAsync("events.prod.other.a", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, b, numbered(1))
+	expect(t, "may rest", park(t, b), false)
+	unpark(t, b)
+	expect(t, "events", fetch(t, b, "EVENTS_PROD", billing, 1), []uint64{2001})
 }
