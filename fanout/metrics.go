@@ -74,13 +74,21 @@ func (r *Registry) register() (unregister func() error, err error) {
 	return registration.Unregister, nil
 }
 
+// revisitEvery is how many polls pass between two looks at all that sleep, which
+// for ten thousand take about a second.
+const revisitEvery = 6
+
 // poll reads the gauges' values until ctx ends. While the bus does not answer
 // the last values stand.
 func (r *Registry) poll(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
-	for {
-		if err := r.read(ctx); err != nil && ctx.Err() == nil {
+	for polls := 1; ; polls++ {
+		err := r.read(ctx)
+		if err == nil && polls%revisitEvery == 0 {
+			err = r.revisit(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("the endpoints could not be looked after; tried again", "error", err)
 		}
 		select {

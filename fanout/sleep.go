@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -133,6 +135,24 @@ func (r *Registry) doze(ctx context.Context, before, now readings) error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// revisit rouses those for whom an event waits although no alarm has rung for it
+// any more, such as one that was stored long after its publish was given up.
+func (r *Registry) revisit(ctx context.Context) error {
+	r.mu.Lock()
+	sleepers := slices.Collect(maps.Keys(r.sleeps))
+	r.mu.Unlock()
+	for _, of := range sleepers {
+		waits, err := r.config.Bus.Waits(ctx, bus.StreamName(of.env), of.name)
+		if err != nil {
+			return fmt.Errorf("look after the sleeping endpoint %s: %w", of, err)
+		}
+		if waits {
+			r.rouse(ctx, of)
+		}
+	}
+	return nil
 }
 
 // sleep ends the worker of an endpoint and its consumer on RETRY, and parks its

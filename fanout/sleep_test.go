@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jethook/jethook/deliver"
@@ -82,6 +83,27 @@ func TestAnEndpointWithARetryToComeStaysAwake(t *testing.T) {
 	to.status.Store(http.StatusOK)
 	to.wants(t, "order.a")
 	r.dozes(t, "billing")
+}
+
+func TestAnEventThatRangNoAlarmIsFound(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	r := newReplica(t, b, nil)
+	r.start(t)
+	to := newReceiver(t)
+	r.apply(t, []Endpoint{endpoint(t, "billing", to.url, "shop.>")})
+	publish(t, b, "order.a")
+	to.wants(t, "order.a")
+	r.dozes(t, "billing")
+	late := &event.Event{ID: event.NewID(event.Prod, "shop", "late"), Env: event.Prod, Source: "shop", Type: "order.late",
+		Time: time.Now(), Data: []byte(`{}`)}
+	subject, header := late.Encode()
+	if _, err := b.JetStream().PublishMsg(t.Context(), &nats.Msg{Subject: subject, Header: header, Data: late.Data}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.revisit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	to.wants(t, "order.late")
 }
 
 func TestAnEndpointForWhichSomethingWaitsIsAwakeFromTheStart(t *testing.T) {
