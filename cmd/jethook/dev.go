@@ -188,14 +188,22 @@ func (d *dev) greet(setup *devSetup) {
                  %s
 
 Post an event of your own from another terminal:
-  jethook trigger stripe charge.refunded -c %s
-  jethook trigger chip purchase.paid -c %s --key @%s
+  %[7]s trigger stripe charge.refunded -c %[4]s
+  %[7]s trigger chip purchase.paid -c %[4]s --key @%[8]s
 and see what became of it:
-  jethook events list --server http://%s --key @%s
+  %[7]s events list --server http://%[2]s --key @%[9]s
 
 Ctrl-C ends it. Each line is an attempt to deliver a sample event:
-`, setup.ingest, setup.admin, setup.ops, setup.file(), setup.store(), keeping, setup.file(), setup.file(), setup.chipKey(),
-		setup.admin, setup.keyFile())
+`, setup.ingest, setup.admin, setup.ops, setup.file(), setup.store(), keeping, invocation(os.Args[0]), setup.chipKey(), setup.keyFile())
+}
+
+// invocation is how this program is called from where it was called: `go run`
+// leaves nothing behind that could be.
+func invocation(program string) string {
+	if strings.Contains(filepath.ToSlash(program), "/go-build") {
+		return "go run ./cmd/jethook"
+	}
+	return program
 }
 
 // conclude writes the summary. With --count, all must have gone as it should.
