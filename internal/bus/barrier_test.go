@@ -144,6 +144,34 @@ func TestWhatIsNotOursInTheStoreDirectoryIsLeftAlone(t *testing.T) {
 	}
 }
 
+func TestAFlushThatFailsAtTheEndIsMadeGoodAtTheNextStart(t *testing.T) {
+	dir := t.TempDir()
+	b, err := Open(t.Context(), embedded(dir, Power))
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, numbered(0))
+	obstacle := filepath.Join(b.barrier.streams, StreamName(event.Prod), "msgs", "2.blk")
+	if err := os.Symlink("2.blk", obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err == nil {
+		t.Error("the bus was closed without an error, though not all could be flushed")
+	}
+	if _, err := os.Stat(filepath.Join(dir, failureFile)); err != nil {
+		t.Errorf("no word of the failure is left: %v", err)
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if receipt := publish(t, open(t, embedded(dir, Power)), numbered(0)); !receipt.Duplicate {
+		t.Errorf("receipt %+v of what was stored before, want a duplicate", receipt)
+	}
+	if _, err := os.Stat(filepath.Join(dir, failureFile)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the word of the failure is still there: %v", err)
+	}
+}
+
 func TestAFailureInAnotherBootIsForgotten(t *testing.T) {
 	dir := t.TempDir()
 	if err := (failure{Boot: "another"}).record(dir); err != nil {

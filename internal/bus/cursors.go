@@ -158,7 +158,7 @@ func (b *Bus) stopCursors() (finish func() error) {
 			return err
 		}
 		if b.barrier != nil {
-			if err := b.barrier.syncTree(); err != nil {
+			if err := b.barrier.syncAll(); err != nil {
 				return err
 			}
 		}
