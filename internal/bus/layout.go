@@ -24,6 +24,7 @@ const (
 	Endpoints = "ENDPOINTS" // bucket: the state of endpoints that replicas share
 	Secrets   = "SECRETS"   // bucket: generated secrets, encrypted
 	Keys      = "KEYS"      // bucket: hashes of generated API keys
+	Managed   = "MANAGED"   // bucket: what was made over the management API, encrypted
 )
 
 // Roots of the subjects of those streams; the next tokens are environment and
@@ -107,6 +108,7 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 		{Bucket: Endpoints, Description: "state of endpoints", Replicas: b.config.Stream.Replicas},
 		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
 		{Bucket: Keys, Description: "hashes of generated API keys", Replicas: b.config.Stream.Replicas},
+		{Bucket: Managed, Description: "sources, endpoints and subscribers made over the management API, encrypted", Replicas: b.config.Stream.Replicas},
 	} {
 		if err := b.insist(ctx, func(ctx context.Context) error { return b.ensureBucket(ctx, bucket) }); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket.Bucket, explain(err))
@@ -222,7 +224,7 @@ func explain(err error) error {
 	case 10074, 10005:
 		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
 	case 10026, 10027, 10120:
-		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and three buckets, which are streams too, and two consumers for each endpoint", err)
+		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and four buckets, which are streams too, and two consumers for each endpoint", err)
 	case 10113:
 		return fmt.Errorf("%w: lift that demand, for RETRY and DEAD have no limit that could drop deliveries", err)
 	}

@@ -1,0 +1,204 @@
+package managed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// markerTTL is how long the bucket remembers that an entry was deleted.
+const markerTTL = 24 * time.Hour
+
+// Create makes an entry of spec, which has the keys that the file would have; the
+// environment is env. It returns when the entry is as durable as the bus
+// promises. The errors are *Invalid, ErrTaken and ErrMany, or of the bus; an
+// endpoint without secrets that needs one has one generated, which First tells.
+func (s *Store) Create(ctx context.Context, kind Kind, env event.Env, face string, spec map[string]any) (Entry, error) {
+	now := s.now().UTC().Truncate(time.Millisecond)
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Entry{}, err
+	}
+	e := Entry{Kind: kind, Env: env, ID: id, CreatedAt: now, UpdatedAt: now, Face: face, spec: maps.Clone(spec)}
+	if err := e.own(env); err != nil {
+		return Entry{}, err
+	}
+	if err := s.examine(&e); err != nil {
+		return Entry{}, err
+	}
+	if kind == Endpoints {
+		if err := s.giveSecret(&e); err != nil {
+			return Entry{}, err
+		}
+	}
+	if err := s.begin(ctx, &e); err != nil {
+		return Entry{}, err
+	}
+	return s.write(ctx, e, func(key string, sealed []byte) (uint64, error) {
+		revision, err := s.bucket.Create(ctx, key, sealed)
+		if errors.Is(err, jetstream.ErrKeyExists) {
+			return 0, ErrTaken
+		}
+		return revision, err
+	})
+}
+
+// own takes the entry's name from its spec, and puts its environment there.
+func (e *Entry) own(env event.Env) error {
+	if given, ok := e.spec["env"]; ok && given != nil && given != string(env) {
+		return &Invalid{Fields: []Field{{"body.env", "is another environment than that of the API key, " + string(env)}}}
+	}
+	e.spec["env"] = string(env)
+	e.Name, _ = e.spec["name"].(string)
+	return nil
+}
+
+// examine finds what is wrong with a new entry before anything is made for it.
+func (s *Store) examine(e *Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.check(e); err != nil {
+		return err
+	}
+	switch _, taken := s.entries[e.key()]; {
+	case taken, s.fileHas(e):
+		return ErrTaken
+	case len(s.entries) >= maxEntries:
+		return ErrMany
+	}
+	return nil
+}
+
+// begin finds where what begins now does begin: what is stored from now on is
+// for it, whoever makes its consumer whenever.
+func (s *Store) begin(ctx context.Context, e *Entry) error {
+	if start, given := e.spec["start"]; e.Kind == Sources || given && start != nil && start != "now" {
+		return nil
+	}
+	stream, err := s.config.Bus.JetStream().Stream(ctx, bus.StreamName(e.Env))
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.StreamName(e.Env), err)
+	}
+	e.Begin = stream.CachedInfo().State.LastSeq + 1
+	return nil
+}
+
+// Update changes what patch names of an entry that Get returned, as RFC 7396
+// has it: null takes a key back to its default. Name and environment stay. The
+// errors are *Invalid and ErrChanged, or of the bus.
+func (s *Store) Update(ctx context.Context, e Entry, patch map[string]any) (Entry, error) {
+	for _, key := range []string{"name", "env"} {
+		if given, ok := patch[key]; ok && given != e.spec[key] {
+			return Entry{}, &Invalid{Fields: []Field{{"body." + key, "cannot be changed; make a new entry"}}}
+		}
+	}
+	if start, given := patch["start"]; given && start != e.spec["start"] {
+		return Entry{}, &Invalid{Fields: []Field{{"body.start", "is where a new one begins and cannot be changed; replay what it shall get again"}}}
+	}
+	before, err := e.scheme()
+	e.spec = merge(e.spec, patch)
+	if secrets, given := patch["secrets"]; given && secrets != nil {
+		e.retiring = nil // whoever names the secrets names all that are valid
+	} else if err == nil && e.Kind == Endpoints {
+		e.restyle(before)
+	}
+	return s.Replace(ctx, e)
+}
+
+// Replace stores an entry that Get returned and that was changed since. The
+// errors are those of Update.
+func (s *Store) Replace(ctx context.Context, e Entry) (Entry, error) {
+	if e.Kind == Endpoints {
+		if err := s.giveSecret(&e); err != nil {
+			return Entry{}, err
+		}
+	}
+	s.mu.Lock()
+	_, err := s.check(&e)
+	s.mu.Unlock()
+	if err != nil {
+		return Entry{}, err
+	}
+	now := s.now().UTC().Truncate(time.Millisecond)
+	e.UpdatedAt = now
+	e.forgetRetired(now)
+	return s.write(ctx, e, func(key string, sealed []byte) (uint64, error) {
+		revision, err := s.bucket.Update(ctx, key, sealed, e.Revision)
+		if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+			return 0, ErrChanged
+		}
+		return revision, err
+	})
+}
+
+// write encrypts an entry, stores it and takes it over.
+func (s *Store) write(ctx context.Context, e Entry, store func(key string, sealed []byte) (uint64, error)) (Entry, error) {
+	data, err := e.encode()
+	if err != nil {
+		return Entry{}, err
+	}
+	sealed, err := s.config.Vault.Encrypt(ctx, data, place(e.key()))
+	if err != nil {
+		return Entry{}, fmt.Errorf("encrypt %s: %w", &e, err)
+	}
+	revision, err := store(e.key(), sealed)
+	if err != nil {
+		return Entry{}, fmt.Errorf("store %s: %w", &e, err)
+	}
+	e.Revision = revision
+	if s.put(e.key(), e, revision, false) {
+		s.config.Changed()
+	}
+	if err := s.config.Bus.Sync(); err != nil {
+		return Entry{}, fmt.Errorf("keep %s: %w", &e, err)
+	}
+	return e, nil
+}
+
+// Delete removes an entry that Get returned. What waited for it is removed as
+// well. The error is ErrChanged, or of the bus.
+func (s *Store) Delete(ctx context.Context, e Entry) error {
+	err := s.bucket.Purge(ctx, e.key(), jetstream.LastRevision(e.Revision), jetstream.PurgeTTL(markerTTL))
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+		return ErrChanged
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", &e, err)
+	}
+	if s.put(e.key(), Entry{}, e.Revision+1, true) { // the watch tells its real revision, which is that or more
+		s.config.Changed()
+	}
+	if err := s.config.Bus.Sync(); err != nil {
+		return fmt.Errorf("keep that %s is deleted: %w", &e, err)
+	}
+	return nil
+}
+
+// merge is RFC 7396: what patch has over what target has, without sharing either.
+// Null stays out.
+func merge(target, patch map[string]any) map[string]any {
+	merged := maps.Clone(target)
+	if merged == nil {
+		merged = make(map[string]any, len(patch))
+	}
+	for key, value := range patch {
+		switch value := value.(type) {
+		case nil:
+			delete(merged, key)
+		case map[string]any:
+			below, _ := merged[key].(map[string]any)
+			merged[key] = merge(below, value)
+		default:
+			merged[key] = value
+		}
+	}
+	return merged
+}
