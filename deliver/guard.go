@@ -1,13 +1,16 @@
 package deliver
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"code.dny.dev/ssrf"
 )
@@ -114,6 +117,34 @@ func (g *Guard) CheckURL(raw string) error {
 	}
 	return nil
 }
+
+// Resolve is CheckURL and asks DNS for a name's addresses, each of which must be
+// allowed. A name that has none now may have one later, and is checked when it
+// is connected to.
+func (g *Guard) Resolve(ctx context.Context, raw string) error {
+	if err := g.CheckURL(raw); err != nil {
+		return err
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("url cannot be parsed")
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return nil
+	}
+	for _, addr := range addresses {
+		if err := g.check(addr); err != nil {
+			return fmt.Errorf("%s resolves to that: %w", u.Hostname(), err)
+		}
+	}
+	return nil
+}
+
+// resolveTimeout bounds the wait for DNS when an endpoint is made.
+const resolveTimeout = 2 * time.Second
 
 // check refuses an address, whichever way it is written.
 func (g *Guard) check(addr netip.Addr) error {

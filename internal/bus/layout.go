@@ -108,7 +108,7 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 		{Bucket: Endpoints, Description: "state of endpoints", Replicas: b.config.Stream.Replicas},
 		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
 		{Bucket: Keys, Description: "hashes of generated API keys", Replicas: b.config.Stream.Replicas},
-		{Bucket: Managed, Description: "sources, endpoints and subscribers made over the management API, encrypted", Replicas: b.config.Stream.Replicas},
+		{Bucket: Managed, Description: "sources, endpoints and subscribers made over the management API, encrypted", Replicas: b.config.Stream.Replicas, LimitMarkerTTL: 24 * time.Hour},
 	} {
 		if err := b.insist(ctx, func(ctx context.Context) error { return b.ensureBucket(ctx, bucket) }); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket.Bucket, explain(err))

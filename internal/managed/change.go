@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/provider"
 )
 
 // markerTTL is how long the bucket remembers that an entry was deleted.
@@ -27,17 +29,15 @@ func (s *Store) Create(ctx context.Context, kind Kind, env event.Env, face strin
 	if err != nil {
 		return Entry{}, err
 	}
-	e := Entry{Kind: kind, Env: env, ID: id, CreatedAt: now, UpdatedAt: now, Face: face, spec: maps.Clone(spec)}
+	e := Entry{Kind: kind, Env: env, ID: id, CreatedAt: now, UpdatedAt: now, Face: face, spec: merge(nil, spec)}
 	if err := e.own(env); err != nil {
 		return Entry{}, err
 	}
 	if err := s.examine(&e); err != nil {
 		return Entry{}, err
 	}
-	if kind == Endpoints {
-		if err := s.giveSecret(&e); err != nil {
-			return Entry{}, err
-		}
+	if err := s.complete(ctx, &e, spec); err != nil {
+		return Entry{}, err
 	}
 	if err := s.begin(ctx, &e); err != nil {
 		return Entry{}, err
@@ -57,6 +57,9 @@ func (e *Entry) own(env event.Env) error {
 		return &Invalid{Fields: []Field{{"body.env", "is another environment than that of the API key, " + string(env)}}}
 	}
 	e.spec["env"] = string(env)
+	if url, ok := e.spec["url"].(string); ok && e.Kind == Endpoints && e.spec["name"] == nil {
+		e.spec["name"] = nameFor(url)
+	}
 	e.Name, _ = e.spec["name"].(string)
 	return nil
 }
@@ -73,6 +76,52 @@ func (s *Store) examine(e *Entry) error {
 		return ErrTaken
 	case len(s.entries) >= maxEntries:
 		return ErrMany
+	}
+	return nil
+}
+
+// complete looks at what was set, further than the configuration does, and
+// generates a secret where one is needed.
+func (s *Store) complete(ctx context.Context, e *Entry, set map[string]any) error {
+	if _, given := set["events"]; given && e.Kind != Sources {
+		if err := s.checkNames(e); err != nil {
+			return err
+		}
+	}
+	if e.Kind != Endpoints {
+		return nil
+	}
+	if url, _ := set["url"].(string); url != "" {
+		if err := s.config.Resolve(ctx, url); err != nil {
+			return &Invalid{Fields: []Field{{"body.url", err.Error()}}}
+		}
+	}
+	return s.giveSecret(e)
+}
+
+// checkNames refuses the names of events that a source's provider does not have.
+func (s *Store) checkNames(e *Entry) error {
+	presets := make(map[string]string)
+	for _, source := range s.Sources() {
+		if c := source.Config; source.Problem == nil && c.Env == string(e.Env) && c.Preset != "" && len(c.Event) == 0 {
+			presets[c.Name] = c.Preset
+		}
+	}
+	patterns, _ := e.spec["events"].([]any)
+	var wrong []Field
+	for i, item := range patterns {
+		pattern, _ := item.(string)
+		source, name, _ := strings.Cut(pattern, ".")
+		preset, err := provider.Lookup(presets[source])
+		if err != nil || strings.ContainsAny(name, "*>%") {
+			continue
+		}
+		if err := preset.CheckEvent(name); err != nil {
+			wrong = append(wrong, Field{fmt.Sprintf("body.events[%d]", i), err.Error()})
+		}
+	}
+	if wrong != nil {
+		return &Invalid{Fields: wrong}
 	}
 	return nil
 }
@@ -110,21 +159,19 @@ func (s *Store) Update(ctx context.Context, e Entry, patch map[string]any) (Entr
 	} else if err == nil && e.Kind == Endpoints {
 		e.restyle(before)
 	}
-	return s.Replace(ctx, e)
+	return s.replace(ctx, e, patch)
 }
 
-// Replace stores an entry that Get returned and that was changed since. The
-// errors are those of Update.
-func (s *Store) Replace(ctx context.Context, e Entry) (Entry, error) {
-	if e.Kind == Endpoints {
-		if err := s.giveSecret(&e); err != nil {
-			return Entry{}, err
-		}
-	}
+// replace stores an entry in place of the one that Get returned, and that patch
+// has changed.
+func (s *Store) replace(ctx context.Context, e Entry, patch map[string]any) (Entry, error) {
 	s.mu.Lock()
 	_, err := s.check(&e)
 	s.mu.Unlock()
 	if err != nil {
+		return Entry{}, err
+	}
+	if err := s.complete(ctx, &e, patch); err != nil {
 		return Entry{}, err
 	}
 	now := s.now().UTC().Truncate(time.Millisecond)
@@ -151,7 +198,7 @@ func (s *Store) write(ctx context.Context, e Entry, store func(key string, seale
 	}
 	revision, err := store(e.key(), sealed)
 	if err != nil {
-		return Entry{}, fmt.Errorf("store %s: %w", &e, err)
+		return Entry{}, errors.Join(fmt.Errorf("store %s: %w", &e, err), s.refresh(ctx, e.key(), err))
 	}
 	e.Revision = revision
 	if s.put(e.key(), e, revision, false) {
@@ -163,12 +210,30 @@ func (s *Store) write(ctx context.Context, e Entry, store func(key string, seale
 	return e, nil
 }
 
+// refresh reads what another replica was faster to write.
+func (s *Store) refresh(ctx context.Context, key string, why error) error {
+	if !errors.Is(why, ErrChanged) && !errors.Is(why, ErrTaken) {
+		return nil
+	}
+	found, err := s.bucket.Get(ctx, key)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil // the watch tells that it is deleted
+	}
+	if err != nil {
+		return err
+	}
+	if s.note(found) {
+		s.config.Changed()
+	}
+	return nil
+}
+
 // Delete removes an entry that Get returned. What waited for it is removed as
 // well. The error is ErrChanged, or of the bus.
 func (s *Store) Delete(ctx context.Context, e Entry) error {
 	err := s.bucket.Purge(ctx, e.key(), jetstream.LastRevision(e.Revision), jetstream.PurgeTTL(markerTTL))
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
-		return ErrChanged
+		return errors.Join(ErrChanged, s.refresh(ctx, e.key(), ErrChanged))
 	}
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", &e, err)

@@ -42,7 +42,7 @@ func (s *Store) Rotate(ctx context.Context, e Entry, secret config.Secret, overl
 	if !secret.Empty() {
 		e.spec["secrets"] = []any{secret.Reveal()}
 	}
-	return s.Replace(ctx, e)
+	return s.replace(ctx, e, nil)
 }
 
 // giveSecret generates a secret for an endpoint that needs one and has none.

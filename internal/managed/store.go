@@ -25,6 +25,9 @@ type Config struct {
 	// Check finds what is wrong with a configuration that package config cannot
 	// see. Its error is a *config.Problems.
 	Check func(*config.Config) error
+	// Resolve refuses the URL of an endpoint whose address is not allowed, as far as
+	// DNS knows it now. It is asked when the URL is set.
+	Resolve func(ctx context.Context, url string) error
 	// Changed is called after an entry was changed, here or by another replica,
 	// and when a secret's time is over. It returns soon and changes no entry.
 	Changed func()

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"sync"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/jethook/jethook/internal/bus"
 )
 
@@ -116,7 +114,7 @@ func (v *Vault) prepare(ctx context.Context) error {
 		return missing
 	}
 	for _, name := range []string{bus.Secrets, bus.Managed} {
-		stored, err := holdsAnything(ctx, v.config.Bus, name)
+		stored, err := v.config.Bus.Holds(ctx, name)
 		if err != nil {
 			return err
 		}
@@ -125,20 +123,4 @@ func (v *Vault) prepare(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func holdsAnything(ctx context.Context, b *bus.Bus, name string) (bool, error) {
-	bucket, err := b.JetStream().KeyValue(ctx, name)
-	if err != nil {
-		return false, fmt.Errorf("open bucket %s: %w", name, err)
-	}
-	keys, err := bucket.ListKeys(ctx, jetstream.MetaOnly())
-	if err != nil {
-		return false, fmt.Errorf("list bucket %s: %w", name, err)
-	}
-	stored := false
-	for range keys.Keys() {
-		stored = true
-	}
-	return stored, nil
 }
