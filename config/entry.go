@@ -26,7 +26,9 @@ func (c *Config) Entry(list string, data []byte, further ...func(*Config) error)
 	if !ok || !isNamedList(of.typ) {
 		panic("config: there is no list " + list)
 	}
-	one = &Config{Version: c.Version, Listen: c.Listen, NATS: c.NATS, Deliver: c.Deliver, marks: map[string]mark{}}
+	one = new(Config)
+	*one = *c
+	one.Sources, one.Endpoints, one.Subscribers, one.marks = nil, nil, nil, map[string]mark{}
 	var problems Problems
 	entry, err := jsonNode(data)
 	if err != nil {

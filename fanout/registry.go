@@ -158,7 +158,7 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
 		}
 		if changed {
-			r.config.Logger.Info("consumer is as the file says", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
+			r.config.Logger.Info("consumer is as it is configured", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
 		}
 	}
 	return r.sync()

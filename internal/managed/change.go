@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/provider"
@@ -31,6 +32,9 @@ func (s *Store) Create(ctx context.Context, kind Kind, env event.Env, face strin
 	}
 	e := Entry{Kind: kind, Env: env, ID: id, CreatedAt: now, UpdatedAt: now, Face: face, spec: merge(nil, spec)}
 	if err := e.own(env); err != nil {
+		return Entry{}, err
+	}
+	if err := s.resolve(ctx, &e, spec); err != nil {
 		return Entry{}, err
 	}
 	if err := s.examine(&e); err != nil {
@@ -91,12 +95,20 @@ func (s *Store) complete(ctx context.Context, e *Entry, set map[string]any) erro
 	if e.Kind != Endpoints {
 		return nil
 	}
-	if url, _ := set["url"].(string); url != "" {
-		if err := s.config.Resolve(ctx, url); err != nil {
-			return &Invalid{Fields: []Field{{"body.url", err.Error()}}}
-		}
-	}
 	return s.giveSecret(e)
+}
+
+// resolve refuses an address that is not allowed, with the address in the error.
+// What else may be wrong with a URL is for the configuration to say.
+func (s *Store) resolve(ctx context.Context, e *Entry, set map[string]any) error {
+	url, _ := set["url"].(string)
+	if e.Kind != Endpoints || url == "" {
+		return nil
+	}
+	if err := s.config.Resolve(ctx, url); errors.Is(err, deliver.ErrAddressRefused) {
+		return &Invalid{Fields: []Field{{"body.url", err.Error()}}}
+	}
+	return nil
 }
 
 // checkNames refuses the names of events that a source's provider does not have.
@@ -165,6 +177,9 @@ func (s *Store) Update(ctx context.Context, e Entry, patch map[string]any) (Entr
 // replace stores an entry in place of the one that Get returned, and that patch
 // has changed.
 func (s *Store) replace(ctx context.Context, e Entry, patch map[string]any) (Entry, error) {
+	if err := s.resolve(ctx, &e, patch); err != nil {
+		return Entry{}, err
+	}
 	s.mu.Lock()
 	_, err := s.check(&e)
 	s.mu.Unlock()
