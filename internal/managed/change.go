@@ -209,18 +209,18 @@ func (s *Store) write(ctx context.Context, e Entry, store func(key string, seale
 	}
 	sealed, err := s.config.Vault.Encrypt(ctx, data, place(e.key()))
 	if err != nil {
-		return Entry{}, fmt.Errorf("encrypt %s: %w", &e, err)
+		return Entry{}, fmt.Errorf("encrypt %s: %w", e, err)
 	}
 	revision, err := store(e.key(), sealed)
 	if err != nil {
-		return Entry{}, errors.Join(fmt.Errorf("store %s: %w", &e, err), s.refresh(ctx, e.key(), err))
+		return Entry{}, errors.Join(fmt.Errorf("store %s: %w", e, err), s.refresh(ctx, e.key(), err))
 	}
 	e.Revision = revision
 	if s.put(e.key(), e, revision, false) {
 		s.config.Changed()
 	}
 	if err := s.config.Bus.Sync(); err != nil {
-		return Entry{}, fmt.Errorf("keep %s: %w", &e, err)
+		return Entry{}, fmt.Errorf("keep %s: %w", e, err)
 	}
 	return e, nil
 }
@@ -251,13 +251,13 @@ func (s *Store) Delete(ctx context.Context, e Entry) error {
 		return errors.Join(ErrChanged, s.refresh(ctx, e.key(), ErrChanged))
 	}
 	if err != nil {
-		return fmt.Errorf("delete %s: %w", &e, err)
+		return fmt.Errorf("delete %s: %w", e, err)
 	}
 	if s.put(e.key(), Entry{}, e.Revision+1, true) { // the watch tells its real revision, which is that or more
 		s.config.Changed()
 	}
 	if err := s.config.Bus.Sync(); err != nil {
-		return fmt.Errorf("keep that %s is deleted: %w", &e, err)
+		return fmt.Errorf("keep that %s is deleted: %w", e, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -43,14 +44,9 @@ type Entry struct {
 	// Face is the dialect that it was made in, empty for /v1.
 	Face string
 
-	spec     object     // what the file would say
-	retiring []retiring // secrets that are valid for a while yet
+	spec     map[string]any // what the file would say; secret
+	retiring []retiring     // secrets that are valid for a while yet
 }
-
-// object is a JSON object with secrets in it. It prints as "***".
-type object map[string]any
-
-func (object) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "***") }
 
 // retiring is a secret that was replaced.
 type retiring struct {
@@ -79,7 +75,13 @@ func (e *Entry) key() string {
 }
 
 // String names the entry in messages.
-func (e *Entry) String() string { return string(e.Kind) + " " + string(e.Env) + "/" + e.Name }
+func (e Entry) String() string { return string(e.Kind) + " " + string(e.Env) + "/" + e.Name }
+
+// Format prints String for every verb, for there are secrets in an entry.
+func (e Entry) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, e.String()) }
+
+// LogValue is String.
+func (e Entry) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
 // Errors of changes.
 var (

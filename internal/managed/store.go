@@ -116,10 +116,9 @@ func (s *Store) follow(ctx context.Context) error {
 			if !open {
 				return errors.New("the watch ended")
 			}
-			if found == nil || !s.note(found) {
-				continue
+			if found != nil && s.note(found) {
+				s.config.Changed()
 			}
-			s.config.Changed()
 		case <-retire.C:
 			s.config.Changed()
 		case <-ctx.Done():
