@@ -4,12 +4,12 @@ import "time"
 
 // Endpoint is an address that events are delivered to, and how it is doing.
 type Endpoint struct {
-	ID          string            `json:"id,omitempty" doc:"Stays when everything else changes." example:"ep_019ac0a2b3c87d1e9f00a1b2c3d4e5f6"`
 	Name        string            `json:"name" example:"billing"`
 	Env         string            `json:"env" enum:"prod,test"`
 	URL         string            `json:"url,omitempty" doc:"Without a password and the values of its query. Absent where the process that answers does not have the endpoint in its file."`
 	Description string            `json:"description,omitempty"`
 	Events      []string          `json:"events" nullable:"false" doc:"Patterns of the events it gets; > are all."`
+	ID          string            `json:"id,omitempty" doc:"Stays when everything else changes." example:"ep_019ac0a2b3c87d1e9f00a1b2c3d4e5f6"`
 	Enabled     bool              `json:"enabled" doc:"As it was made, or by the file."`
 	Signature   string            `json:"signature,omitempty" doc:"How deliveries are signed: standard, clink, chip or none."`
 	Timeout     string            `json:"timeout,omitempty" doc:"How long one attempt may take." example:"15s"`
