@@ -36,9 +36,14 @@ type Endpoint struct {
 	Reason      string    `json:"reason,omitempty" doc:"Of the state."`
 	NextWarning time.Time `json:"next_warning_at,omitzero" doc:"When jethook.endpoint.failing is published next, if it goes on failing."`
 	DisableAt   time.Time `json:"disable_at,omitzero" doc:"When it is disabled, if it goes on failing."`
-	Waiting     uint64    `json:"waiting" doc:"Events that it has not had yet, and those in flight."`
-	Retries     uint64    `json:"retries" doc:"Events that are tried again later."`
-	Dead        uint64    `json:"dead" doc:"Events that are not tried again."`
+	DrainRate   string    `json:"drain_rate,omitempty" doc:"The rate at which what waited when it was resumed is delivered; absent once that is done." example:"50/s"`
+
+	OldestWaiting time.Time `json:"oldest_waiting_at,omitzero" doc:"When the oldest event was received that waits, where events are not delivered."`
+	ExpiresAt     time.Time `json:"expires_at,omitzero" doc:"When that event will have been stored for nats.stream.max_age and is removed."`
+
+	Waiting uint64 `json:"waiting" doc:"Events that it has not had yet, and those in flight."`
+	Retries uint64 `json:"retries" doc:"Events that are tried again later."`
+	Dead    uint64 `json:"dead" doc:"Events that are not tried again."`
 }
 
 // EndpointSpec is what an endpoint shall be: the keys that the configuration file
@@ -91,6 +96,11 @@ type Retry struct {
 	MaxInterval string   `json:"max_interval,omitempty" doc:"The longest wait." example:"12h"`
 	MaxElapsed  string   `json:"max_elapsed,omitempty" doc:"After this time there are no more attempts." example:"24h"`
 	Jitter      *float64 `json:"jitter,omitempty" doc:"Share of each wait that is random." example:"0.2"`
+}
+
+// Resume asks for an endpoint to get its events again.
+type Resume struct {
+	Rate string `json:"rate,omitempty" doc:"Most attempts per time, over all replicas, until what waits now is delivered; the endpoint's own rate unless said." example:"50/s"`
 }
 
 // RotateSecret asks for a new secret.

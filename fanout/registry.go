@@ -63,6 +63,8 @@ type Registry struct {
 	workers map[*worker]struct{}
 	sleeps  map[ref]*sleep
 	gauges  readings
+
+	replicas int // that share the rates; 0 where there is one alone
 }
 
 // New returns an empty registry: nothing on the bus changes before Apply.

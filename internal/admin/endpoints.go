@@ -73,8 +73,19 @@ func (h *Handler) pauseEndpoint(ctx context.Context, in *EndpointPath) (*endpoin
 	return h.endpointAnswer(ctx, s, err)
 }
 
-func (h *Handler) resumeEndpoint(ctx context.Context, in *EndpointPath) (*endpointOutput, error) {
-	s, err := h.config.Directory.Resume(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name))
+func (h *Handler) resumeEndpoint(ctx context.Context, in *struct {
+	EndpointPath
+	Body *api.Resume
+},
+) (*endpointOutput, error) {
+	var perSecond config.Rate
+	if in.Body != nil && in.Body.Rate != "" {
+		var err error
+		if perSecond, err = config.ParseRate(in.Body.Rate); err != nil {
+			return nil, misplaced("body.rate", "is not a rate such as 50/s, 100/m or 10/h")
+		}
+	}
+	s, err := h.config.Directory.Resume(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name), float64(perSecond))
 	return h.endpointAnswer(ctx, s, err)
 }
 
@@ -172,6 +183,10 @@ func wireEndpoint(s fanout.Status, l *managed.Listed[config.Endpoint]) api.Endpo
 	}
 	e.Enabled, e.State, e.Since, e.Reason = s.Enabled, string(s.Condition), s.Since, s.Reason
 	e.NextWarning, e.DisableAt = s.Warning, s.Disabling
+	e.OldestWaiting, e.ExpiresAt = s.Oldest, s.Expires
+	if s.DrainRate > 0 {
+		e.DrainRate = config.Rate(s.DrainRate).String()
+	}
 	e.Waiting, e.Retries, e.Dead = s.Waiting, s.Retries, s.Dead
 	return e
 }
