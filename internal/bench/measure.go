@@ -56,6 +56,11 @@ func measure(ctx context.Context, s settings, progress io.Writer) (_ *report, er
 		return nil, fmt.Errorf("delivering: %w", err)
 	}
 	r.addDelivering(rates)
+	beside, err := b.neighbours(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("delivering beside trouble: %w", err)
+	}
+	r.addBeside(beside)
 	f, err := b.footprint(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("footprint: %w", err)
