@@ -24,13 +24,14 @@ var ErrAddressRefused = errors.New("address refused")
 // is safe for concurrent use.
 type Guard struct {
 	guardian atomic.Pointer[ssrf.Guardian]
+	public   *ssrf.Guardian // allows public addresses alone
 	never    []netip.Prefix
 }
 
 // NewGuard makes a guard that allows the given networks beside public
 // addresses. A prefix that is not valid is an error.
 func NewGuard(allow []netip.Prefix) (*Guard, error) {
-	g := &Guard{never: neverAllowed()}
+	g := &Guard{never: neverAllowed(), public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithNetworks("tcp4", "tcp6"))}
 	return g, g.Allow(allow)
 }
 
@@ -141,6 +142,27 @@ func (g *Guard) Resolve(ctx context.Context, raw string) error {
 		}
 	}
 	return nil
+}
+
+// Internal reports whether a URL is at an address that is not public and that is
+// allowed all the same: in the operator's own network.
+func (g *Guard) Internal(ctx context.Context, raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || g.Resolve(ctx, raw) != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return false
+	}
+	for _, addr := range addresses {
+		if g.public.SafeAddr(addr.Unmap()) == nil {
+			return false
+		}
+	}
+	return len(addresses) > 0
 }
 
 // resolveTimeout bounds the wait for DNS when an endpoint is made.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/managed"
@@ -18,6 +19,7 @@ type Config struct {
 	Bus       *bus.Bus
 	Directory *fanout.Directory
 	Managed   *managed.Store
+	Guard     *deliver.Guard
 	Logger    *slog.Logger
 }
 
@@ -44,11 +46,12 @@ type Handler struct {
 
 // New returns a handler of the whole listener.
 func New(config Config) (*Handler, error) {
-	if config.Bus == nil || config.Directory == nil || config.Managed == nil || config.Logger == nil {
-		return nil, errors.New("admin: Bus, Directory, Managed and Logger are required")
+	if config.Bus == nil || config.Directory == nil || config.Managed == nil || config.Guard == nil || config.Logger == nil {
+		return nil, errors.New("admin: Bus, Directory, Managed, Guard and Logger are required")
 	}
 	h := &Handler{config: config, now: time.Now, mux: http.NewServeMux(), failures: newFailures()}
 	h.keys.Store(new([]Key))
+	h.faceRoutes()
 	document, err := h.routes().OpenAPI().YAML()
 	if err != nil {
 		return nil, err

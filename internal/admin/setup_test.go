@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -90,7 +91,11 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Handler, err = New(Config{Bus: b, Directory: d.directory, Managed: store,
+	guard, err := deliver.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Handler, err = New(Config{Bus: b, Directory: d.directory, Managed: store, Guard: guard,
 		Logger: slog.New(slog.NewTextHandler(d.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}); err != nil {
 		t.Fatalf("new handler: %v", err)
 	}

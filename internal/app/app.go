@@ -71,6 +71,8 @@ type App struct {
 	mu     sync.Mutex // held while a configuration or a change is put into force
 	config *config.Config
 
+	listing sync.Mutex // held while the directory is told of the lists
+
 	toldMu sync.Mutex
 	told   map[uuid.UUID]string // why an entry is not in force, by its ID
 }

@@ -114,14 +114,23 @@ func (a *App) tell(e *managed.Entry, err error) {
 // onManaged takes note that something was made over the API: lists show it at
 // once, and follow puts it into force.
 func (a *App) onManaged() {
-	if a.directory != nil {
-		if all, err := a.assemble(); err == nil {
-			a.directory.SetEndpoints(all.endpoints)
-		}
-	}
+	a.list()
 	select {
 	case a.changed <- struct{}{}:
 	default:
+	}
+}
+
+// list has the directory show what is made now, of which nobody who is slower to
+// read it can take anything back.
+func (a *App) list() {
+	if a.directory == nil {
+		return
+	}
+	a.listing.Lock()
+	defer a.listing.Unlock()
+	if all, err := a.assemble(); err == nil { // an error is of the file, and told where it is applied
+		a.directory.SetEndpoints(all.endpoints)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 func (a *App) openAdmin(c *config.Config) error {
 	a.directory = fanout.NewDirectory(a.bus, c.Deliver.DisableAfter)
 	var err error
-	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Logger: a.options.Logger}); err != nil {
+	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Logger: a.options.Logger}); err != nil {
 		return err
 	}
 	if a.private, err = listen(c.Listen.Admin, a.admin); err != nil {

@@ -63,9 +63,7 @@ func (a *App) applyLists(ctx context.Context, c *config.Config) error {
 			return err
 		}
 	}
-	if a.directory != nil {
-		a.directory.SetEndpoints(all.endpoints)
-	}
+	a.list()
 	if c.NATS.UseEmbedded() && c.NATS.Embedded.Listen != "" {
 		if err := a.bus.SetUsers(all.users); err != nil {
 			return err

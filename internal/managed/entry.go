@@ -169,3 +169,8 @@ func decodeEntry(data []byte, revision uint64) (Entry, error) {
 	}
 	return e, nil
 }
+
+// Selection is which events the entry names: its keys events and all_events.
+func (e Entry) Selection() map[string]any {
+	return map[string]any{"events": e.spec["events"], "all_events": e.spec["all_events"]}
+}

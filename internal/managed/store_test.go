@@ -84,11 +84,12 @@ func load(t *testing.T) *config.Config {
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patience); !holds(); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("it never came about that %s", what)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
