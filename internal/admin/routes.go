@@ -60,6 +60,19 @@ func (h *Handler) routes() huma.API {
 	register(of, accepted(post("dead-retry-all", "/v1/dead/retry", "Deliver an endpoint's dead events again, up to 1000 in one request")), h.retryAllDead)
 	register(of, remove("dead-drop", "/v1/dead/{id}", "Take a dead event from the list for good"), h.dropDead)
 
+	sources, subscribers := h.sourceEntries(), h.subscriberEntries()
+	register(of, get("sources-list", "/v1/sources", "List the sources"), sources.list)
+	register(of, created(post("sources-create", "/v1/sources", "Make a source")), h.createSource)
+	register(of, get("sources-get", "/v1/sources/{name}", "Show a source"), sources.get)
+	register(of, put("sources-update", "/v1/sources/{name}", "Change a source: only the fields that are given"), h.updateSource)
+	register(of, emptied(remove("sources-delete", "/v1/sources/{name}", "Delete a source; its events stay")), sources.delete)
+
+	register(of, get("subscribers-list", "/v1/subscribers", "List the subscribers"), subscribers.list)
+	register(of, created(post("subscribers-create", "/v1/subscribers", "Make a subscriber")), h.createSubscriber)
+	register(of, get("subscribers-get", "/v1/subscribers/{name}", "Show a subscriber"), subscribers.get)
+	register(of, put("subscribers-update", "/v1/subscribers/{name}", "Change a subscriber: only the fields that are given"), h.updateSubscriber)
+	register(of, emptied(remove("subscribers-delete", "/v1/subscribers/{name}", "Delete a subscriber with its consumer")), subscribers.delete)
+
 	register(of, get("keys-list", "/v1/keys", "List the API keys of the environment"), h.listKeys)
 	register(of, get("keys-get", "/v1/keys/{id}", "Show an API key"), h.getKey)
 	register(of, created(post("keys-create", "/v1/keys", "Make an API key; its text is shown this once")), h.createKey)

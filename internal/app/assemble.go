@@ -111,27 +111,35 @@ func (a *App) tell(e *managed.Entry, err error) {
 	a.options.Logger.Error("what was made over the API is not in force", "kind", e.Kind, "name", e.Name, event.AttrEnv, e.Env, "error", err)
 }
 
-// onManaged takes note that something was made over the API: lists show it at
-// once, and follow puts it into force.
+// onManaged takes note that something was made over the API: lists show it and
+// sources receive at once, and follow puts the rest into force. What is stored
+// before an endpoint has its consumer is not lost for it, for it begins where it
+// was made.
 func (a *App) onManaged() {
-	a.list()
+	_ = a.list() // an error is of the file, and told where that is applied
 	select {
 	case a.changed <- struct{}{}:
 	default:
 	}
 }
 
-// list has the directory show what is made now, of which nobody who is slower to
-// read it can take anything back.
-func (a *App) list() {
-	if a.directory == nil {
-		return
-	}
+// list has the directory show and the gateway receive what is made now, of which
+// nobody who is slower to read it can take anything back.
+func (a *App) list() error {
 	a.listing.Lock()
 	defer a.listing.Unlock()
-	if all, err := a.assemble(); err == nil { // an error is of the file, and told where it is applied
+	all, err := a.assemble()
+	if err != nil {
+		return err
+	}
+	if a.directory != nil {
 		a.directory.SetEndpoints(all.endpoints)
 	}
+	if a.ingest == nil {
+		return nil
+	}
+	a.clampBodies(all.sources)
+	return a.ingest.SetSources(all.sources)
 }
 
 // follow puts into force what is made over the API, until ctx ends.

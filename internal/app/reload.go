@@ -63,17 +63,12 @@ func (a *App) applyLists(ctx context.Context, c *config.Config) error {
 			return err
 		}
 	}
-	a.list()
 	if c.NATS.UseEmbedded() && c.NATS.Embedded.Listen != "" {
 		if err := a.bus.SetUsers(all.users); err != nil {
 			return err
 		}
 	}
-	if a.ingest != nil {
-		a.clampBodies(all.sources)
-		return a.ingest.SetSources(all.sources)
-	}
-	return nil
+	return a.list()
 }
 
 // needRestart names the settings that differ and cannot change in a running
