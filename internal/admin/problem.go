@@ -40,6 +40,8 @@ const (
 	changed          code = "changed"
 	outdated         code = "outdated"
 	keysetMissing    code = "keyset_missing"
+	keyReused        code = "idempotency_key_reused"
+	underWay         code = "request_under_way"
 	bodyTooLarge     code = "body_too_large"
 	invalid          code = "invalid"
 	tooManyFailures  code = "too_many_failures"
@@ -69,6 +71,8 @@ var titles = map[code]struct {
 	changed:          {http.StatusConflict, "Changed meanwhile"},
 	outdated:         {http.StatusPreconditionFailed, "Changed since it was read"},
 	keysetMissing:    {http.StatusConflict, "No keyset"},
+	keyReused:        {http.StatusConflict, "Idempotency-Key reused"},
+	underWay:         {http.StatusConflict, "Request under way"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},
 	invalid:          {http.StatusUnprocessableEntity, "Request not valid"},
 	tooManyFailures:  {http.StatusTooManyRequests, "Too many failed attempts"},

@@ -58,6 +58,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		h.log(x, r, h.now().Sub(begun))
 		h.used(x)
+		h.tell(x, r)
 	}()
 	x.Header().Set("Cache-Control", "no-store")
 	x.Header().Set("X-Content-Type-Options", "nosniff")
@@ -81,7 +82,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.unrouted(x, r)
 		return
 	}
-	h.mux.ServeHTTP(x, r)
+	h.once(x, r, h.mux.ServeHTTP)
 }
 
 // fail answers with a problem, unless an answer has begun.

@@ -25,11 +25,15 @@ const (
 	Secrets   = "SECRETS"   // bucket: generated secrets, encrypted
 	Keys      = "KEYS"      // bucket: hashes of generated API keys
 	Managed   = "MANAGED"   // bucket: what was made over the management API, encrypted
+	Replies   = "REPLIES"   // bucket: answers to requests with an Idempotency-Key, encrypted
 	Replicas  = "REPLICAS"  // bucket: the processes that deliver; on a cluster alone
 )
 
-// ReplicaTTL is how long an entry of Replicas stays.
-const ReplicaTTL = 15 * time.Second
+// How long entries stay: of Replicas, and of Replies.
+const (
+	ReplicaTTL = 15 * time.Second
+	ReplyTTL   = 24 * time.Hour
+)
 
 // Roots of the subjects of those streams; the next tokens are environment and
 // endpoint.
@@ -113,6 +117,7 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
 		{Bucket: Keys, Description: "hashes of generated API keys", Replicas: b.config.Stream.Replicas},
 		{Bucket: Managed, Description: "sources, endpoints and subscribers made over the management API, encrypted", Replicas: b.config.Stream.Replicas, LimitMarkerTTL: 24 * time.Hour},
+		{Bucket: Replies, Description: "answers to requests that are made once, encrypted", Replicas: b.config.Stream.Replicas, TTL: ReplyTTL, MaxBytes: 64 << 20},
 	}
 	if b.server == nil {
 		buckets = append(buckets, jetstream.KeyValueConfig{Bucket: Replicas, Description: "processes that deliver",
@@ -233,7 +238,7 @@ func explain(err error) error {
 	case 10074, 10005:
 		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
 	case 10026, 10027, 10120:
-		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and five buckets, which are streams too, and two consumers for each endpoint", err)
+		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and six buckets, which are streams too, and two consumers for each endpoint", err)
 	case 10113:
 		return fmt.Errorf("%w: lift that demand, for RETRY and DEAD have no limit that could drop deliveries", err)
 	}
