@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -131,5 +133,63 @@ func (c *Client) UpdateSubscriber(ctx context.Context, name string, spec Subscri
 // DeleteSubscriber removes a subscriber with its consumer.
 func (c *Client) DeleteSubscriber(ctx context.Context, name string) error {
 	_, err := c.send(ctx, http.MethodDelete, "/v1/subscribers/"+url.PathEscape(name), nil)
+	return err
+}
+
+// Account is that of a merchant at a provider whose webhook API jethook speaks.
+type Account struct {
+	Provider string `json:"provider" enum:"clink,chip,diddo"`
+	APIKey   string `json:"api_key" minLength:"1" maxLength:"4096" doc:"Of the provider. It is used for this request and not kept."`
+	BaseURL  string `json:"base_url,omitempty" maxLength:"2048" doc:"Of the provider's API, where it has several or none is known." example:"https://uat-api.clinkbill.com/api"`
+}
+
+// Connect asks for a source to be registered with its provider.
+type Connect struct {
+	Account
+	Name      string         `json:"name,omitempty" maxLength:"63" doc:"Of the source: the provider's unless said."`
+	PublicURL string         `json:"public_url" minLength:"1" maxLength:"2048" doc:"Where the provider reaches listen.ingest." example:"https://hooks.example.com"`
+	Events    []string       `json:"events,omitempty" maxItems:"200" doc:"Names of the provider's events: all of its catalogue unless said."`
+	Verify    map[string]any `json:"verify,omitempty" doc:"How requests are verified, for a provider that does not publish it."`
+	Rotate    bool           `json:"rotate,omitempty" doc:"Have the provider make a new secret; the one before stays valid here."`
+	DryRun    bool           `json:"dry_run,omitempty" doc:"Look, and change nothing."`
+}
+
+// Connected is what became of it.
+type Connected struct {
+	Address string   `json:"address" doc:"Where the provider sends to."`
+	Events  []string `json:"events" nullable:"false"`
+	DryRun  bool     `json:"dry_run,omitempty"`
+	Rotated bool     `json:"rotated,omitempty" doc:"The provider has made a new secret."`
+	Webhook Webhook  `json:"webhook" doc:"As the provider has it; without an id where there is none yet."`
+	Source  *Source  `json:"source,omitempty"`
+}
+
+// Webhook is one that is registered at a provider.
+type Webhook struct {
+	ID      string   `json:"id"`
+	URL     string   `json:"url"`
+	Events  []string `json:"events" nullable:"false"`
+	Enabled bool     `json:"enabled"`
+}
+
+// Connect registers a source with its provider and keeps what that signs with.
+func (c *Client) Connect(ctx context.Context, how Connect) (Connected, error) {
+	var done Connected
+	return done, c.do(ctx, http.MethodPost, "/v1/sources/connect", how, &done)
+}
+
+// Registered lists what is registered at a provider.
+func (c *Client) Registered(ctx context.Context, of Account) (List[Webhook], error) {
+	var list List[Webhook]
+	return list, c.do(ctx, http.MethodPost, "/v1/sources/registered", of, &list)
+}
+
+// Disconnect removes a source at its provider, and then here.
+func (c *Client) Disconnect(ctx context.Context, name string, of Account) error {
+	body, err := json.Marshal(of)
+	if err != nil {
+		return fmt.Errorf("write the request: %w", err)
+	}
+	_, err = c.send(ctx, http.MethodPost, "/v1/sources/"+url.PathEscape(name)+"/disconnect", body)
 	return err
 }

@@ -15,9 +15,10 @@ func newSources() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "sources",
 		Short: "Make, show and delete the senders of webhooks",
-		RunE:  demandCommand("list, show, create or delete"),
+		RunE:  demandCommand("list, show, create, delete, connect, registered or disconnect"),
 	}
-	group.AddCommand(newSourcesList(), newSourcesShow(), newSourcesCreate(), newSourcesDelete())
+	group.AddCommand(newSourcesList(), newSourcesShow(), newSourcesCreate(), newSourcesDelete(),
+		newSourcesConnect(), newSourcesRegistered(), newSourcesDisconnect())
 	return group
 }
 

@@ -40,6 +40,7 @@ const (
 	changed          code = "changed"
 	outdated         code = "outdated"
 	keysetMissing    code = "keyset_missing"
+	providerFailed   code = "provider_failed"
 	keyReused        code = "idempotency_key_reused"
 	underWay         code = "request_under_way"
 	bodyTooLarge     code = "body_too_large"
@@ -71,6 +72,7 @@ var titles = map[code]struct {
 	changed:          {http.StatusConflict, "Changed meanwhile"},
 	outdated:         {http.StatusPreconditionFailed, "Changed since it was read"},
 	keysetMissing:    {http.StatusConflict, "No keyset"},
+	providerFailed:   {http.StatusBadGateway, "Provider refused or not reached"},
 	keyReused:        {http.StatusConflict, "Idempotency-Key reused"},
 	underWay:         {http.StatusConflict, "Request under way"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},

@@ -67,6 +67,10 @@ func (h *Handler) routes() huma.API {
 	register(of, put("sources-update", "/v1/sources/{name}", "Change a source: only the fields that are given"), h.updateSource)
 	register(of, emptied(remove("sources-delete", "/v1/sources/{name}", "Delete a source; its events stay")), sources.delete)
 
+	register(of, post("sources-connect", "/v1/sources/connect", "Register a source with its provider, and keep what that signs with"), h.connect)
+	register(of, post("sources-registered", "/v1/sources/registered", "List what is registered at a provider"), h.registered)
+	register(of, emptied(post("sources-disconnect", "/v1/sources/{name}/disconnect", "Remove a source at its provider, and then here")), h.disconnect)
+
 	register(of, get("subscribers-list", "/v1/subscribers", "List the subscribers"), subscribers.list)
 	register(of, created(post("subscribers-create", "/v1/subscribers", "Make a subscriber")), h.createSubscriber)
 	register(of, get("subscribers-get", "/v1/subscribers/{name}", "Show a subscriber"), subscribers.get)

@@ -67,6 +67,16 @@ func (s *Store) replaced(ctx context.Context, key string, sealed []byte, of uint
 	return revision, err
 }
 
+// Examine finds what would keep Create from making an entry, as far as it can be
+// told before. Its errors are those of Create.
+func (s *Store) Examine(kind Kind, env event.Env, spec map[string]any) error {
+	e := Entry{Kind: kind, Env: env, spec: merge(nil, spec)}
+	if err := e.own(env); err != nil {
+		return err
+	}
+	return s.examine(&e)
+}
+
 // own takes the entry's name from its spec, and puts its environment there.
 func (e *Entry) own(env event.Env) error {
 	if given, ok := e.spec["env"]; ok && given != nil && given != string(env) {

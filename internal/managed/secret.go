@@ -107,3 +107,17 @@ func (e *Entry) restyle(before signature.Scheme) {
 func (e *Entry) forgetRetired(now time.Time) {
 	e.retiring = slices.DeleteFunc(slices.Clone(e.retiring), func(r retiring) bool { return !r.Until.After(now) })
 }
+
+// Newest is the first of a source's secrets; secret, and empty where it has none.
+func (e *Entry) Newest() string {
+	if all := e.secrets(); len(all) > 0 {
+		return all[0].Reveal()
+	}
+	return ""
+}
+
+// Address is where a source's provider reaches it, as far as that was said.
+func (e *Entry) Address() string {
+	text, _ := e.spec["public_url"].(string)
+	return text
+}
