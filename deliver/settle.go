@@ -45,9 +45,7 @@ func (s *shift) conclude(ctx context.Context, d *delivery, a *Attempt) {
 			s.settled(d)
 		})
 	default:
-		recorded := make(chan error, 1)
-		s.recorder.add(a, func(err error) { recorded <- err })
-		if err := <-recorded; err != nil { // the recorder has logged it
+		if s.recorder.store(a) != nil { // the recorder has logged it
 			s.handBack(d, unrecorded)
 			return
 		}
