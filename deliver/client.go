@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -85,18 +86,24 @@ type answer struct {
 }
 
 // post makes one attempt. The status decides, so a body that breaks off does
-// not undo it.
-func (c *Client) post(ctx context.Context, to *target, header http.Header, data []byte) answer {
+// not undo it. The error is os.ErrDeadlineExceeded after the attempt's time, and
+// the cause of ctx's end where that came first.
+func (c *Client) post(ctx context.Context, in *slot, to *target, header http.Header, data []byte) answer {
 	var got answer
 	if to.address != "" && len(data) <= maxPlain {
-		got = c.pool.post(ctx, to, header, data)
+		got = c.pool.post(ctx, in, to, header, data)
 	} else {
-		got = c.transfer(cmp.Or(to.own, c.shared), to.request(ctx, header, data))
+		timed, cancel := context.WithDeadline(ctx, in.until)
+		defer cancel()
+		got = c.transfer(cmp.Or(to.own, c.shared), to.request(timed, header, data))
 	}
-	if got.err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			got.err = cause
-		}
+	if got.err == nil {
+		return got
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		got.err = cause
+	} else if !time.Now().Before(in.until) {
+		got.err = os.ErrDeadlineExceeded
 	}
 	return got
 }

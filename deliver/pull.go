@@ -172,10 +172,12 @@ func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
 // none is waiting: a busy endpoint then needs no new goroutine, with a stack to
 // grow, for each event, and an idle one has none.
 func (s *shift) occupy(work context.Context, d *delivery) {
+	here, release := newSlot(work)
+	defer release()
 	idle := time.NewTimer(idleSlot)
 	defer idle.Stop()
 	for d != nil {
-		s.deliver(work, d)
+		s.deliver(work, here, d)
 		if s.gate.surrender() {
 			return
 		}

@@ -21,12 +21,12 @@ const (
 // about the endpoint. It returns as soon as a delivered event has its answer;
 // where there is more to store it does so first, so that a failing endpoint does
 // not pile that up.
-func (s *shift) deliver(ctx context.Context, d *delivery) {
+func (s *shift) deliver(ctx context.Context, in *slot, d *delivery) {
 	if !s.gate.begins(d) {
 		s.handBack(d, 0)
 		return
 	}
-	a, n := s.attempt(ctx, d)
+	a, n := s.attempt(ctx, in, d)
 	s.conclude(ctx, d, a)
 	s.tell(context.WithoutCancel(ctx), n)
 }

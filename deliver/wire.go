@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,9 +75,7 @@ func (w *wire) silent() bool {
 
 // exchange sends a request and reads its answer. answered tells whether any of
 // the answer came, whole whether the connection can be used again.
-func (w *wire) exchange(ctx context.Context, to *target, header http.Header, data []byte, heads *heads) (got answer, answered, whole bool) {
-	cut := context.AfterFunc(ctx, func() { _ = w.SetDeadline(time.Unix(1, 0)) }) // in the past: ends reads and writes
-	defer func() { whole = cut() && whole }()
+func (w *wire) exchange(to *target, header http.Header, data []byte, heads *heads) (got answer, answered, whole bool) {
 	if err := w.write(to, header, data); err != nil {
 		return answer{err: err}, false, false
 	}
