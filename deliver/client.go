@@ -79,10 +79,10 @@ func (c *Client) Close() {
 
 // answer is what came back from one attempt.
 type answer struct {
-	status int // 0 when there was none
-	header http.Header
-	head   string // the beginning of the body, valid UTF-8
-	err    error  // why there was no answer; never contains the URL
+	status int         // 0 when there was none
+	header http.Header // nil where it was plain
+	head   string      // the beginning of the body, valid UTF-8
+	err    error       // why there was no answer; never contains the URL
 }
 
 // post makes one attempt. The status decides, so a body that breaks off does
@@ -124,6 +124,10 @@ func (c *Client) transfer(by *transport, request *http.Request) answer {
 	return got
 }
 
+func headOf(body string) string {
+	return strings.ToValidUTF8(body[:min(len(body), headBytes)], "\uFFFD")
+}
+
 // heads reads the beginnings of answers' bodies.
 type heads struct{ buffers sync.Pool } // of *[headBytes]byte
 
@@ -134,5 +138,5 @@ func (h *heads) read(response *http.Response) string {
 	buffer := h.buffers.Get().(*[headBytes]byte)
 	defer h.buffers.Put(buffer)
 	n, _ := io.ReadFull(response.Body, buffer[:]) // shorter, or broken off: what came is kept
-	return strings.ToValidUTF8(string(buffer[:n]), "\uFFFD")
+	return headOf(string(buffer[:n]))
 }

@@ -80,6 +80,9 @@ func (w *wire) exchange(to *target, header http.Header, data []byte, heads *head
 		return answer{err: err}, false, false
 	}
 	w.room = maxAnswerHeader
+	if got, ok := w.readPlain(); ok {
+		return got, true, true
+	}
 	response, err := w.readHead()
 	if err != nil {
 		return answer{err: fmt.Errorf("read the answer: %w", err)}, w.room < maxAnswerHeader, false
@@ -112,6 +115,21 @@ func (w *wire) write(to *target, header http.Header, data []byte) error {
 		return fmt.Errorf("send the request: %w", err)
 	}
 	return nil
+}
+
+// readPlain reads a plain answer, and nothing where it is another.
+func (w *wire) readPlain() (answer, bool) {
+	if _, err := w.reader.Peek(1); err != nil {
+		return answer{}, false // it comes again
+	}
+	text, _ := w.reader.Peek(w.reader.Buffered())
+	status, body, ok := plainAnswer(string(text))
+	if !ok {
+		return answer{}, false
+	}
+	got := answer{status: status, head: headOf(body)}
+	_, err := w.reader.Discard(len(text))
+	return got, err == nil
 }
 
 // readHead reads the answer without its body, and passes over interim ones.
