@@ -56,9 +56,7 @@ func (h *held) ack(d *delivery) {
 // settled removes a message that was acknowledged.
 func (h *held) settled(d *delivery) {
 	if h.progress != nil && !d.key.due {
-		if at, err := d.msg.Metadata(); err == nil {
-			h.progress.Settle(at)
-		}
+		h.progress.Settle(d.place)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -119,7 +119,7 @@ func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) 
 		s.logger.Error("message without metadata is left alone", "endpoint", s.endpoint, "error", err)
 		return nil
 	}
-	d := &delivery{msg: msg, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}}
+	d := &delivery{msg: msg, place: meta, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}}
 	if !s.held.add(d) {
 		return nil // it is in work still; what settles it settles this copy too
 	}

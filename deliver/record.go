@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"time"
@@ -15,6 +14,7 @@ import (
 const (
 	maxGroup      = 256
 	maxGroupBytes = 256 << 10
+	usualRecord   = 384 // bytes: the room of most
 )
 
 // groupPause is for how long after one group the records of the next collect,
@@ -47,7 +47,7 @@ func newRecorder(js jetstream.JetStream, subject string, logger *slog.Logger) *r
 // add hands over a record that nobody waits for. It blocks while the bus is
 // behind.
 func (r *recorder) add(a *Attempt, done func(error)) {
-	line, err := json.Marshal(a)
+	line, err := a.appendJSON(make([]byte, 0, usualRecord))
 	if err != nil {
 		done(fmt.Errorf("write record: %w", err))
 		return

@@ -42,6 +42,7 @@ type source struct {
 // delivery is one event on its way to the endpoint.
 type delivery struct {
 	msg      jetstream.Msg
+	place    *jetstream.MsgMetadata
 	key      messageKey
 	event    *event.Event
 	eventID  event.ID
