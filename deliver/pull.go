@@ -75,10 +75,11 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 			if !s.begin(ctx, work, d) {
 				s.handBack(d, 0)
 			} else if next == batch {
-				next = s.inAdvance(batch, time.Since(got))
-				if next < batch || d.probe {
+				waited := time.Since(got)
+				next = s.inAdvance(batch, waited, len(d.event.Data))
+				if next < batch && tooLong(batch, waited) || d.probe {
 					end()
-				} else if next > batch {
+				} else if next != batch {
 					messages.Drain() // what is fetched is delivered still
 				}
 			}
@@ -99,16 +100,37 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 	}
 }
 
+// Bounds of what is fetched in advance of an endpoint that is quick: each time
+// costs the server as much as the delivery of an event.
+const (
+	slotAdvance  = 4 // events for each slot,
+	maxAdvance   = 256
+	advanceTime  = time.Second // so long until the last of them begins,
+	advanceBytes = 8 << 20     // and so large together
+)
+
 // inAdvance returns how many events shall be fetched in advance where batch were
-// and the last one waited so long for its slot. Where the endpoint is slow and
-// has few slots the rest would wait for longer than the server does.
-func (s *shift) inAdvance(batch int, waited time.Duration) int {
-	most := pullBatch(s.endpoint)
-	suits := min(int(s.gate.window.size.Load()), most)
-	if suits < batch && waited*time.Duration(batch) > ackMargin || suits > batch && (suits >= 2*batch || suits == most) {
+// and the last one, of so many bytes, waited so long for its slot. Where the
+// endpoint is slow and has few slots the rest would wait for longer than the
+// server does.
+func (s *shift) inAdvance(batch int, waited time.Duration, size int) int {
+	usual := pullBatch(s.endpoint)
+	suits, most := min(int(s.gate.window.size.Load()), usual), usual
+	quick := max(suits, min(slotAdvance*suits, maxAdvance))
+	if s.endpoint.Rate == 0 && waited*time.Duration(quick) <= advanceTime && quick*size <= advanceBytes {
+		suits, most = quick, max(usual, min(slotAdvance*usual, maxAdvance))
+	}
+	large := batch > usual && batch*size > advanceBytes
+	if suits < batch && (large || tooLong(batch, waited)) || suits > batch && (suits >= 2*batch || suits == most) {
 		return suits
 	}
 	return batch
+}
+
+// tooLong reports whether the last of a batch waits for longer than the server
+// does, where one waits so long.
+func tooLong(batch int, waited time.Duration) bool {
+	return waited*time.Duration(batch) > ackMargin
 }
 
 // take returns the delivery of a message, or nil when it has settled the message
