@@ -51,7 +51,7 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 		paces[row] = []pace{{perSecond: 100 / float64(i+1), p50: 1500, p99: 1}}
 	}
 	r.addReceiving(paces)
-	r.addDelivering(rates)
+	r.addDelivering(rates, rates)
 	r.addFootprint(footprint{memory: []float64{61}, start: []float64{200}, binary: 30})
 	r.addQuiet(quiet{endpoints: 50, memory: []float64{601}, start: []float64{15000}, stop: []float64{5000}, slow: []float64{150}})
 	var written bytes.Buffer
@@ -62,7 +62,7 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 	if err := json.Unmarshal(written.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Speeds) != 10 || len(got.Figures) != 7 || got.Speeds[7].Ratio.Median != 0.8 {
+	if len(got.Speeds) != 10 || len(got.Figures) != 7 || got.Speeds[7].Ratio.Median != 0.8 || got.Speeds[7].Processor != 80 {
 		t.Errorf("report %s", written.Bytes())
 	}
 	want := "c/b is 0.67, the target is at least 0.9\n" +
