@@ -139,7 +139,7 @@ func (s *shift) settled(d *delivery) {
 // It waits for the server's answer, since the server may be about to end.
 func (s *shift) handBack(d *delivery, delay time.Duration) {
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
-	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply(), nak, flushTimeout); err != nil {
+	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil {
 		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
 	}
 	s.held.remove(d)
