@@ -125,9 +125,9 @@ func (c *Client) Pause(ctx context.Context, name string) (Endpoint, error) {
 }
 
 // Resume has an endpoint get events again that was paused or disabled.
-func (c *Client) Resume(ctx context.Context, name string) (Endpoint, error) {
+func (c *Client) Resume(ctx context.Context, name string, how Resume) (Endpoint, error) {
 	var e Endpoint
-	return e, c.do(ctx, http.MethodPost, "/v1/endpoints/"+url.PathEscape(name)+"/resume", nil, &e)
+	return e, c.do(ctx, http.MethodPost, "/v1/endpoints/"+url.PathEscape(name)+"/resume", how, &e)
 }
 
 // HastenRetries has a batch of an endpoint's waiting retries fall due now.

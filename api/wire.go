@@ -76,25 +76,6 @@ type Redelivery struct {
 	Endpoint string `json:"endpoint"`
 }
 
-// Endpoint is an address that events are delivered to, and how it is doing.
-type Endpoint struct {
-	Name        string    `json:"name" example:"billing"`
-	Env         string    `json:"env" enum:"prod,test"`
-	URL         string    `json:"url,omitempty" doc:"Without a password and the values of its query. Absent where the process that answers does not have the endpoint in its file."`
-	Description string    `json:"description,omitempty"`
-	Events      []string  `json:"events" nullable:"false" doc:"Patterns of the events it gets."`
-	Enabled     bool      `json:"enabled" doc:"By the file."`
-	ManagedBy   string    `json:"managed_by" enum:"file"`
-	State       string    `json:"state" enum:"enabled,failing,paused,disabled" doc:"failing: its events wait, and one is tried now and then. paused: by an operator. disabled: by the file, by an answer of 410, or after failing for too long."`
-	Since       time.Time `json:"since,omitzero" doc:"Of the state."`
-	Reason      string    `json:"reason,omitempty" doc:"Of the state."`
-	NextWarning time.Time `json:"next_warning_at,omitzero" doc:"When jethook.endpoint.failing is published next, if it goes on failing."`
-	DisableAt   time.Time `json:"disable_at,omitzero" doc:"When it is disabled, if it goes on failing."`
-	Waiting     uint64    `json:"waiting" doc:"Events that it has not had yet, and those in flight."`
-	Retries     uint64    `json:"retries" doc:"Events that are tried again later."`
-	Dead        uint64    `json:"dead" doc:"Events that are not tried again."`
-}
-
 // Dead is an event that is not tried again at an endpoint unless somebody asks.
 type Dead struct {
 	ID             string    `json:"id" doc:"Of this entry; an event may be dead at several endpoints." example:"dead_42"`

@@ -12,6 +12,7 @@ type decoder struct {
 	problems *Problems
 	marks    map[string]mark // every value seen
 	expanded int             // bytes that ${…} brought in so far
+	literal  bool            // ${ is a plain ${
 }
 
 // decode sets v, the value under k, from n.
@@ -127,16 +128,9 @@ func (d *decoder) decodeMap(n *node, v reflect.Value, k key) {
 // decodeScalar expands and parses a scalar. Messages quote what is written in
 // the file and never what it expands to; of secrets they quote nothing.
 func (d *decoder) decodeScalar(n *node, v reflect.Value, k key, f form) {
-	text, err := expand(n.text, filepath.Dir(n.pos.File))
-	if err != nil {
-		d.problems.Add(n.pos, "%v", err)
+	text, ok := d.expand(n)
+	if !ok {
 		return
-	}
-	if hasExpansion(n.text) {
-		if d.expanded += len(text); d.expanded > maxExpanded {
-			d.problems.Add(n.pos, "${…} bring in more than %v in all", Size(maxExpanded))
-			return
-		}
 	}
 	secret := v.Type() == secretType
 	if unset := k.def == "" && !k.required && v.Kind() != reflect.Pointer; text == "" && unset {
@@ -159,6 +153,23 @@ func (d *decoder) decodeScalar(n *node, v reflect.Value, k key, f form) {
 		}
 		setScalar(v, value)
 	}
+}
+
+// expand returns a scalar's text with what ${…} stand for put in.
+func (d *decoder) expand(n *node) (text string, ok bool) {
+	if d.literal || !hasExpansion(n.text) {
+		return n.text, true
+	}
+	text, err := expand(n.text, filepath.Dir(n.pos.File))
+	if err != nil {
+		d.problems.Add(n.pos, "%v", err)
+		return "", false
+	}
+	if d.expanded += len(text); d.expanded > maxExpanded {
+		d.problems.Add(n.pos, "${…} bring in more than %v in all", Size(maxExpanded))
+		return "", false
+	}
+	return text, true
 }
 
 func reason(err error) string {

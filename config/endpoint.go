@@ -23,7 +23,7 @@ type Endpoint struct {
 	Auth        Auth              `key:"auth" doc:"Credentials sent as the header Authorization: bearer or basic."`
 	TLS         TLS               `key:"tls" doc:"TLS of its own towards an https endpoint. Each value is PEM text, as a rule ${file:/path}."`
 	Retry       Retry             `key:"retry" doc:"What follows when an attempt fails."`
-	Start       Start             `key:"start" default:"now" doc:"Where a new endpoint begins: now, beginning, or a time in RFC 3339."`
+	Start       Start             `key:"start" default:"now" doc:"Where a new endpoint begins: now, beginning, the sequence of an event, or a time in RFC 3339."`
 }
 
 // Retry is the schedule of an endpoint's attempts: the first wait is Initial,

@@ -59,8 +59,8 @@ var typeForms = map[reflect.Type]form{
 		parse: func(text string) (any, error) { return ParseRate(text) },
 	},
 	reflect.TypeFor[Start](): {
-		want:    "now, beginning or a time in RFC 3339 such as 2026-01-31T09:00:00Z",
-		pattern: `^(now|beginning|[0-9]{4}-[0-9]{2}-[0-9]{2}T.+)$`,
+		want:    "now, beginning, the sequence of an event such as 4711, or a time in RFC 3339 such as 2026-01-31T09:00:00Z",
+		pattern: `^(now|beginning|[1-9][0-9]*|[0-9]{4}-[0-9]{2}-[0-9]{2}T.+)$`,
 		parse:   func(text string) (any, error) { return parseStart(text) },
 	},
 	reflect.TypeFor[netip.Prefix](): {

@@ -111,15 +111,19 @@ func (r Rate) String() string {
 type Start struct {
 	Beginning bool      // with the oldest event that is kept
 	At        time.Time // with the first event received from then on, unless zero
+	Sequence  uint64    // with the event of that place in the stream or the first one after it, unless zero
 }
 
-// parseStart reads now, beginning or a time in RFC 3339.
+// parseStart reads now, beginning, a sequence or a time in RFC 3339.
 func parseStart(text string) (Start, error) {
 	switch text {
 	case "now":
 		return Start{}, nil
 	case "beginning":
 		return Start{Beginning: true}, nil
+	}
+	if n, err := strconv.ParseUint(text, 10, 63); err == nil && n > 0 {
+		return Start{Sequence: n}, nil
 	}
 	at, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil || at.IsZero() {
@@ -135,6 +139,8 @@ func (s Start) String() string {
 		return "beginning"
 	case !s.At.IsZero():
 		return s.At.Format(time.RFC3339Nano)
+	case s.Sequence > 0:
+		return strconv.FormatUint(s.Sequence, 10)
 	}
 	return "now"
 }

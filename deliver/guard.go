@@ -1,13 +1,16 @@
 package deliver
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"code.dny.dev/ssrf"
 )
@@ -21,13 +24,14 @@ var ErrAddressRefused = errors.New("address refused")
 // is safe for concurrent use.
 type Guard struct {
 	guardian atomic.Pointer[ssrf.Guardian]
+	public   *ssrf.Guardian // allows public addresses alone
 	never    []netip.Prefix
 }
 
 // NewGuard makes a guard that allows the given networks beside public
 // addresses. A prefix that is not valid is an error.
 func NewGuard(allow []netip.Prefix) (*Guard, error) {
-	g := &Guard{never: neverAllowed()}
+	g := &Guard{never: neverAllowed(), public: ssrf.New(ssrf.WithAnyPort(), ssrf.WithNetworks("tcp4", "tcp6"))}
 	return g, g.Allow(allow)
 }
 
@@ -114,6 +118,55 @@ func (g *Guard) CheckURL(raw string) error {
 	}
 	return nil
 }
+
+// Resolve is CheckURL and asks DNS for a name's addresses, each of which must be
+// allowed. A name that has none now may have one later, and is checked when it
+// is connected to.
+func (g *Guard) Resolve(ctx context.Context, raw string) error {
+	if err := g.CheckURL(raw); err != nil {
+		return err
+	}
+	u, err := url.Parse(raw)
+	if err != nil {
+		return errors.New("url cannot be parsed")
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return nil
+	}
+	for _, addr := range addresses {
+		if err := g.check(addr); err != nil {
+			return fmt.Errorf("%s resolves to that: %w", u.Hostname(), err)
+		}
+	}
+	return nil
+}
+
+// Internal reports whether a URL is at an address that is not public and that is
+// allowed all the same: in the operator's own network.
+func (g *Guard) Internal(ctx context.Context, raw string) bool {
+	u, err := url.Parse(raw)
+	if err != nil || g.Resolve(ctx, raw) != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+	if err != nil {
+		return false
+	}
+	for _, addr := range addresses {
+		if g.public.SafeAddr(addr.Unmap()) == nil {
+			return false
+		}
+	}
+	return len(addresses) > 0
+}
+
+// resolveTimeout bounds the wait for DNS when an endpoint is made.
+const resolveTimeout = 2 * time.Second
 
 // check refuses an address, whichever way it is written.
 func (g *Guard) check(addr netip.Addr) error {

@@ -156,7 +156,7 @@ func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *del
 // begin waits for the rate and then for a free slot, and has the delivery made
 // there. It reports false when ctx ends first, or the gate is shut.
 func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
-	if s.limiter != nil && s.limiter.Wait(ctx) != nil {
+	if !s.pace.wait(ctx) {
 		return false
 	}
 	if !s.gate.claim(d) {

@@ -2,14 +2,12 @@ package deliver
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/time/rate"
 
 	"github.com/jethook/jethook/internal/event"
 )
@@ -20,7 +18,6 @@ type shift struct {
 	stream  jetstream.Stream // of the events
 	sources [2]source
 
-	limiter  *rate.Limiter // nil where the rate is unlimited
 	held     held
 	recorder *recorder
 	attempts sync.WaitGroup
@@ -58,10 +55,6 @@ type delivery struct {
 // settled, and is answered like any other.
 var inProgress = []byte("+WPI")
 
-// rateBurst is the time whose attempts may be made at once, so that the
-// coarseness of timers does not slow a high rate down.
-const rateBurst = 50 * time.Millisecond
-
 func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) *shift {
 	s := &shift{
 		Worker:   w,
@@ -69,9 +62,6 @@ func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) 
 		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
 		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]string)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
-	}
-	if r := w.endpoint.Rate; r > 0 {
-		s.limiter = rate.NewLimiter(rate.Limit(r), max(1, int(math.Ceil(r*rateBurst.Seconds()))))
 	}
 	return s
 }

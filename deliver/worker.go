@@ -78,6 +78,7 @@ type Worker struct {
 	composer *composer
 	filter   *filter
 	gate     *gate
+	pace     *pace
 	timeout  error // the cause of an attempt's end by its timeout
 }
 
@@ -98,6 +99,7 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 	e := config.Endpoint.WithDefaults()
 	w := &Worker{config: config, endpoint: e, client: config.Client, logger: config.Logger, tracer: config.Tracer,
 		gate:    newGate(e.Concurrency, config.Failing, config.MaxProbeWait),
+		pace:    newPace(e.Rate),
 		timeout: fmt.Errorf("timeout: no answer within %s", e.Timeout)}
 	var err error
 	if w.metrics, err = newMetrics(config.Meter, e); err != nil {
@@ -118,6 +120,10 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 // Failing tells the worker whether the state that replicas share says that the
 // endpoint fails. While it does, the next success calls OnRecovered.
 func (w *Worker) Failing(yes bool) { w.gate.failing.Store(yes) }
+
+// Pace changes how many attempts may begin in a second, from the endpoint's Rate
+// to another; 0 is no limit.
+func (w *Worker) Pace(perSecond float64) { w.pace.set(perSecond) }
 
 // Breaker returns the state of the endpoint's circuit breaker.
 func (w *Worker) Breaker() Breaker { return w.gate.state() }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 func TestABadListChangesNothing(t *testing.T) {
@@ -61,7 +62,7 @@ func TestEverythingWrongIsNamedAtOnce(t *testing.T) {
 
 func TestARemovedEndpointLeavesNothing(t *testing.T) {
 	b := openBus(t, t.TempDir())
-	r := newReplica(t, b, func(c *Config) { c.KeysetFile = t.TempDir() + "/keyset.json" })
+	r := newReplica(t, b, func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: t.TempDir() + "/keyset.json"}) })
 	to := newReceiver(t)
 	kept, removed := endpoint(t, "kept", to.url, "shop.>"), endpoint(t, "removed", to.url, "shop.>")
 	removed.Keys = nil

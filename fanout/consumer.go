@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,6 +20,7 @@ import (
 const (
 	metaOrigin = "jethook.origin"
 	metaKind   = "jethook.kind"
+	metaID     = "jethook.id" // of an endpoint or a subscriber that has one
 	originFile = "file"
 )
 
@@ -44,6 +46,7 @@ const (
 type consumer struct {
 	ref
 	kind        kind
+	id          string
 	description string
 	filters     []string
 	ackWait     time.Duration
@@ -54,7 +57,7 @@ type consumer struct {
 
 func endpointConsumer(e *Endpoint, inMemory bool) consumer {
 	return consumer{
-		ref: e.ref(), kind: endpointKind, description: e.Description,
+		ref: e.ref(), kind: endpointKind, id: e.ID, description: e.Description,
 		filters: subjects(e.Env, e.Events),
 		ackWait: deliver.AckWait(e.Endpoint), ackPending: deliver.MaxAckPending(e.Endpoint),
 		start: e.Start, inMemory: inMemory,
@@ -63,9 +66,10 @@ func endpointConsumer(e *Endpoint, inMemory bool) consumer {
 
 func subscriberConsumer(s *Subscriber) consumer {
 	return consumer{
-		ref: s.ref(), kind: subscriberKind,
+		ref: s.ref(), kind: subscriberKind, id: s.ID,
 		filters: subjects(s.Env, s.Events),
 		ackWait: subscriberAckWait, ackPending: subscriberAckPending,
+		start: s.Start,
 	}
 }
 
@@ -97,6 +101,8 @@ func (c *consumer) create(last uint64) jetstream.ConsumerConfig {
 	case !c.start.At.IsZero():
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartTimePolicy, 0
 		config.OptStartTime = &c.start.At
+	case c.start.Sequence > 0:
+		config.OptStartSeq = min(c.start.Sequence, last+1)
 	}
 	c.set(&config)
 	return config
@@ -114,6 +120,11 @@ func (c *consumer) set(config *jetstream.ConsumerConfig) {
 		config.Metadata = make(map[string]string, 2)
 	}
 	config.Metadata[metaOrigin], config.Metadata[metaKind] = originFile, string(c.kind)
+	if c.id == "" {
+		delete(config.Metadata, metaID)
+	} else {
+		config.Metadata[metaID] = c.id
+	}
 }
 
 // update returns what an existing consumer should become, and whether that
@@ -126,9 +137,20 @@ func (c *consumer) update(have jetstream.ConsumerConfig) (jetstream.ConsumerConf
 	slices.Sort(filters)
 	same := slices.Equal(filters, slices.Sorted(slices.Values(c.filters))) &&
 		have.Description == c.description && have.AckWait == c.ackWait &&
-		have.MaxAckPending == c.ackPending && have.MaxDeliver == -1
+		have.MaxAckPending == c.ackPending && have.MaxDeliver == -1 && have.Metadata[metaID] == c.id
 	c.set(&have)
 	return have, !same
+}
+
+// age compares what has the name on the bus with c by their IDs, which sort by
+// time: it is an earlier one's where the result is negative, and a later one's,
+// of which this process has not heard yet, where it is positive.
+func (c *consumer) age(have jetstream.ConsumerConfig) int {
+	id := have.Metadata[metaID]
+	if id == "" || c.id == "" {
+		return 0
+	}
+	return strings.Compare(id, c.id)
 }
 
 // checkOwner refuses a consumer that somebody else keeps under the name, or

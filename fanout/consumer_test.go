@@ -119,12 +119,16 @@ func TestWhereANewEndpointBegins(t *testing.T) {
 		paused("beginning", Start{Beginning: true}),
 		paused("time", Start{At: first.Time.Add(time.Nanosecond)}),
 		paused("now", Start{}),
+		paused("sequence", Start{Sequence: 2}),
+		paused("later", Start{Sequence: 4711}),
 	})
 	publish(t, b, "order.third")
 	for name, want := range map[string][]string{
 		"beginning": {"events.prod.shop.order.first", "events.prod.shop.order.second", "events.prod.shop.order.third"},
 		"time":      {"events.prod.shop.order.second", "events.prod.shop.order.third"},
 		"now":       {"events.prod.shop.order.third"},
+		"sequence":  {"events.prod.shop.order.second", "events.prod.shop.order.third"},
+		"later":     {"events.prod.shop.order.third"},
 	} {
 		if got := take(t, durable(t, b, name), len(want)); !slices.Equal(got, want) {
 			t.Errorf("start %s: got %q, want %q", name, got, want)

@@ -56,7 +56,7 @@ func TestAnEndpointGoesOnWhereItWasAfterItsProcessWasKilled(t *testing.T) {
 	serve(t, copied, e, func(b *bus.Bus, r *replica) {
 		publish(t, b, "order.d")
 		to.wants(t, "order.d")
-		if logs := r.logs.String(); strings.Contains(logs, "consumer is as the file says") {
+		if logs := r.logs.String(); strings.Contains(logs, "consumer is as it is configured") {
 			t.Errorf("the consumer that was restored differs from the file:\n%s", logs)
 		}
 	})

@@ -44,6 +44,13 @@ type Status struct {
 	Warning   time.Time // when the next warning is due, for Failing; zero where none is
 	Disabling time.Time // when it will be disabled, for Failing; zero for never
 
+	DrainRate float64 // at which what waited when it was resumed is delivered, a second; 0 once that is done
+
+	// Oldest is when the oldest event was stored that waits, and Expires when the
+	// stream removes it, for endpoints that do not get their events; zero where
+	// none waits or none is removed by age.
+	Oldest, Expires time.Time
+
 	Waiting uint64 // events that it has not had yet, or not settled
 	Retries uint64 // events that are tried again later
 	Dead    uint64
@@ -85,10 +92,15 @@ func (d *Directory) SetEndpoints(endpoints []Endpoint) {
 
 // List returns the endpoints of an environment by name, with their counts.
 func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
-	found, records, err := d.look(ctx, env)
+	found, infos, records, err := d.look(ctx, env)
 	if err != nil {
 		return nil, err
 	}
+	stream, err := d.bus.JetStream().Stream(ctx, bus.StreamName(env))
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+	}
+	maxAge := stream.CachedInfo().Config.MaxAge
 	dead, err := d.bus.Subjects(ctx, bus.Dead, deliver.DeadSubject(env, "*"))
 	if err != nil {
 		return nil, err
@@ -103,6 +115,14 @@ func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 		s := &found[i]
 		d.judge(s, records[ref{env, s.Name}.key()])
 		s.Dead, s.Retries = dead[deliver.DeadSubject(env, s.Name)], due[deliver.DueSubject(env, s.Name)]
+		if info := infos[s.Name]; s.Condition != Enabled && info != nil {
+			counting.Go(func() (err error) {
+				if s.Oldest, err = oldest(ctx, stream, info); maxAge > 0 && !s.Oldest.IsZero() {
+					s.Expires = s.Oldest.Add(maxAge)
+				}
+				return err
+			})
+		}
 		counting.Go(func() error {
 			waiting, err := d.bus.CountSubjects(ctx, bus.Retry, bus.WaitSubjects(env, s.Name))
 			s.Retries += uint64(waiting)
@@ -158,37 +178,39 @@ func (d *Directory) of(at ref) *Endpoint {
 }
 
 // look reads what the bus and the file say: an endpoint is where either has it.
-func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[string]record, error) {
+// Those that the server knows are returned by name beside it.
+func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[string]*jetstream.ConsumerInfo, map[string]record, error) {
 	js := d.bus.JetStream()
 	stream, err := js.Stream(ctx, bus.StreamName(env))
 	if err != nil {
-		return nil, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+		return nil, nil, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 	}
 	parked, err := d.bus.Parked(bus.StreamName(env))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	var found []Status
 	seen := make(map[ref]bool)
+	infos := make(map[string]*jetstream.ConsumerInfo)
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
 		if !isEndpoint(info.Config) {
 			continue
 		}
 		at := ref{env, info.Name}
-		seen[at] = true
+		seen[at], infos[info.Name] = true, info
 		s := d.describe(at, info)
 		s.Waiting = info.NumPending + uint64(max(info.NumAckPending, 0))
 		found = append(found, s)
 	}
 	if err := list.Err(); err != nil {
-		return nil, nil, fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
+		return nil, nil, nil, fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
 	}
 	// An endpoint may have been parked or unparked meanwhile: it was before, or is
 	// now, one of these, for which nothing waits.
 	after, err := d.bus.Parked(bus.StreamName(env))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	maps.Copy(parked, after)
 	for name, config := range parked {
@@ -211,10 +233,10 @@ func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[stri
 	slices.SortFunc(found, func(a, b Status) int { return cmp.Compare(a.Name, b.Name) })
 	bucket, err := openStates(ctx, js)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	records, err := states(ctx, bucket)
-	return found, records, err
+	return found, infos, records, err
 }
 
 func isEndpoint(config jetstream.ConsumerConfig) bool {
@@ -246,6 +268,9 @@ func (d *Directory) describe(at ref, info *jetstream.ConsumerInfo) Status {
 
 // judge finds the condition. What is known of another URL does not count.
 func (d *Directory) judge(s *Status, r record) {
+	if r.Resumed != nil {
+		s.DrainRate = r.Resumed.PerSecond
+	}
 	about := func(fingerprinted string) bool { return s.URL == "" || fingerprinted == fingerprint(s.URL) }
 	switch {
 	case !s.Enabled:

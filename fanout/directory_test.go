@@ -56,7 +56,7 @@ func TestAPausedEndpointIsDeliveredNothingByAnyReplicaUntilItIsResumed(t *testin
 	if got := r.calls.Load(); got != 1 {
 		t.Errorf("%d deliveries while paused, want the one before", got)
 	}
-	if s, err := d.Resume(t.Context(), event.Prod, "billing"); err != nil || s.Condition != Enabled {
+	if s, err := d.Resume(t.Context(), event.Prod, "billing", 0); err != nil || s.Condition != Enabled {
 		t.Fatalf("resume: %+v, %v", s, err)
 	}
 	r.wants(t, "two")
@@ -89,7 +89,7 @@ func TestAPauseOutlivesWhatEndsADisabling(t *testing.T) {
 	two := newReplica(t, b, nil)
 	two.apply(t, []Endpoint{e})
 	two.start(t)
-	if _, err := d.Resume(t.Context(), event.Prod, "billing"); err != nil {
+	if _, err := d.Resume(t.Context(), event.Prod, "billing", 0); err != nil {
 		t.Fatal(err)
 	}
 	r.wants(t, "one")
@@ -124,7 +124,7 @@ func TestAFailingEndpointIsShownWithWhatComesNext(t *testing.T) {
 	if s := d.status(t, "billing"); s.Condition != Paused {
 		t.Errorf("shown as %+v, want it paused", s)
 	}
-	if s, err := d.Resume(t.Context(), event.Prod, "billing"); err != nil || s.Condition != Enabled {
+	if s, err := d.Resume(t.Context(), event.Prod, "billing", 0); err != nil || s.Condition != Enabled {
 		t.Errorf("resumed it is %+v, %v, want it enabled as if it had never failed", s, err)
 	}
 	e.URL = "http://127.0.0.1:2"

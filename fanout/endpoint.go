@@ -24,20 +24,27 @@ type Endpoint struct {
 	// Start is where a new endpoint begins. It means nothing to one that has a
 	// place already.
 	Start Start
+	// ID tells an endpoint from an earlier one of the same name, whose ID is less:
+	// what the bus has of that is removed, as if it had left the list. Empty, as
+	// for those of the file, is the same endpoint as any.
+	ID string
 }
 
 // Subscriber is an internal service that consumes its durable with a NATS
-// client of its own. A new one begins with the events that follow.
+// client of its own.
 type Subscriber struct {
 	Name   string
 	Env    event.Env
 	Events []event.Pattern // at least one
+	Start  Start           // as that of an endpoint
+	ID     string          // as that of an endpoint
 }
 
 // Start is where a new consumer begins. The zero value is now.
 type Start struct {
 	Beginning bool      // the oldest event that is still stored
 	At        time.Time // the first event stored then or later, unless zero
+	Sequence  uint64    // the event of that place in the stream or the first one after it, unless zero
 }
 
 // kind tells the consumers of endpoints from those of subscribers.

@@ -75,7 +75,8 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 		}
 		next := *have.Failing
 		next.Told = percent
-		return state{Failing: &next, Paused: have.Paused}
+		have.Failing = &next
+		return have
 	})
 	if err != nil {
 		return fmt.Errorf("note what was told of endpoint %s: %w", at, err)
@@ -111,7 +112,8 @@ func (r *Registry) recovered(ctx context.Context, e *deliver.Endpoint) error {
 		if have.Failing == nil || !have.Failing.Since.Equal(since) {
 			return have
 		}
-		return state{Paused: have.Paused}
+		have.Failing = nil
+		return have
 	})
 	if err != nil {
 		return fmt.Errorf("note that endpoint %s has recovered: %w", at, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
 )
 
 // disabledType names the event that tells of an endpoint's disabling.
@@ -35,8 +36,26 @@ func (r *Registry) gone(ctx context.Context, e *deliver.Endpoint, reason string)
 	r.note(at.key(), found)
 	return r.publish(ctx, at, notice{
 		kind: disabledType, at: found.Disabled.At, id: "disabled " + found.Disabled.At.Format(time.RFC3339Nano),
-		data: noticeData{Reason: found.Disabled.Reason},
+		data: r.expiry(ctx, at, noticeData{Reason: found.Disabled.Reason}),
 	})
+}
+
+// expiry adds to a notice until when what waits for the endpoint is stored, as
+// far as the bus tells.
+func (r *Registry) expiry(ctx context.Context, at ref, data noticeData) noticeData {
+	stream, err := r.config.Bus.JetStream().Stream(ctx, bus.StreamName(at.env))
+	if err != nil {
+		return data
+	}
+	consumer, err := stream.Consumer(ctx, at.name)
+	if err != nil {
+		return data
+	}
+	since, err := oldest(ctx, stream, consumer.CachedInfo())
+	if maxAge := stream.CachedInfo().Config.MaxAge; err == nil && maxAge > 0 && !since.IsZero() {
+		data.OldestWaiting, data.Expires = since.UTC(), since.Add(maxAge).UTC()
+	}
+	return data
 }
 
 // wants reports whether the list in force delivers to the endpoint at its URL.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -104,6 +105,7 @@ func (r *Registry) read(ctx context.Context) error {
 	defer cancel()
 	js := r.config.Bus.JetStream()
 	next := readings{known: true, pending: make(map[ref]int64), places: make(map[ref]uint64)}
+	floors := make(map[ref]uint64)
 	for _, env := range event.Envs() {
 		stream, err := js.Stream(reading, bus.StreamName(env))
 		if err != nil {
@@ -113,6 +115,9 @@ func (r *Registry) read(ctx context.Context) error {
 		for info := range list.Info() {
 			next.pending[ref{env, info.Name}] = waits(info)
 			next.places[ref{env, info.Name}] = info.Delivered.Consumer
+			if floors[ref{env, info.Name}] = info.AckFloor.Stream; waits(info) == 0 {
+				floors[ref{env, info.Name}] = math.MaxUint64
+			}
 		}
 		if err := list.Err(); err != nil {
 			return fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
@@ -132,5 +137,5 @@ func (r *Registry) read(ctx context.Context) error {
 	last := r.gauges
 	r.gauges = next
 	r.mu.Unlock()
-	return r.doze(ctx, last, next)
+	return errors.Join(r.passed(reading, floors), r.doze(ctx, last, next))
 }

@@ -30,6 +30,9 @@ type noticeData struct {
 	Since    time.Time `json:"since,omitzero"` // of the first failure
 	Reason   string    `json:"reason,omitempty"`
 	Percent  *int      `json:"percent,omitempty"` // of the time to disabling
+
+	OldestWaiting time.Time `json:"oldest_waiting_at,omitzero"`
+	Expires       time.Time `json:"expires_at,omitzero"` // when the oldest that waits is removed by its age
 }
 
 // publish stores a notice, once whoever publishes it. An endpoint that gets

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -16,22 +17,34 @@ func (d *Directory) Pause(ctx context.Context, env event.Env, name string) (Stat
 		if have.Paused != nil {
 			return have
 		}
-		have.Paused = &paused{At: d.now().UTC()}
+		have.Paused, have.Resumed = &paused{At: d.now().UTC()}, nil
 		return have
 	})
 }
 
 // Resume has an endpoint get its events again, be it paused or disabled, and as
-// if it had never failed. It returns ErrNotEnabled where the file is in the way.
-func (d *Directory) Resume(ctx context.Context, env event.Env, name string) (Status, error) {
+// if it had never failed. Where perSecond is not 0, what waits now is delivered at
+// most at that rate, over all replicas; what is stored later comes after it, and
+// then the endpoint's own rate holds again. It returns ErrNotEnabled where the
+// endpoint is made not to be enabled.
+func (d *Directory) Resume(ctx context.Context, env event.Env, name string, perSecond float64) (Status, error) {
 	if e := d.of(ref{env, name}); e != nil && !e.Enabled {
 		return Status{}, ErrNotEnabled
 	}
+	var slow *resumed
+	if perSecond > 0 {
+		stream, err := d.bus.JetStream().Stream(ctx, bus.StreamName(env))
+		if err != nil {
+			return Status{}, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+		}
+		slow = &resumed{PerSecond: perSecond, Until: stream.CachedInfo().State.LastSeq, At: d.now().UTC()}
+	}
 	return d.change(ctx, ref{env, name}, func(have state) state {
 		if have.Paused == nil && have.Disabled == nil {
+			have.Resumed = slow
 			return have
 		}
-		return state{}
+		return state{Resumed: slow}
 	})
 }
 

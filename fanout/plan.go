@@ -17,6 +17,7 @@ import (
 type plan struct {
 	endpoints map[ref]Endpoint // with keys
 	consumers []consumer
+	refused   map[ref]bool // those that keep what they have and are not in force
 	drafts    []*draft
 
 	streams map[event.Env]jetstream.Stream
@@ -36,6 +37,9 @@ func (p *plan) have(of ref) *jetstream.ConsumerConfig {
 
 // names reports whether the list has an endpoint or a subscriber of that name.
 func (p *plan) names(of ref) bool {
+	if p.refused[of] {
+		return true
+	}
 	for _, c := range p.consumers {
 		if c.ref == of {
 			return true
@@ -62,21 +66,45 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 	if err := p.look(ctx, r.config.Bus); err != nil {
 		return nil, err
 	}
+	return p, r.examine(ctx, p)
+}
+
+// examine finds what cannot be in force. That is an error where the file says
+// it; what was made one by one and has an ID is left out instead, for it must not
+// keep the others from coming into force.
+func (r *Registry) examine(ctx context.Context, p *plan) error {
 	var problems []error
+	p.refused = make(map[ref]bool)
 	for i := range p.consumers {
-		if have := p.have(p.consumers[i].ref); have != nil {
-			problems = append(problems, p.consumers[i].checkOwner(*have))
+		c := &p.consumers[i]
+		err := r.examineOne(ctx, p, c)
+		switch {
+		case err == nil:
+		case c.id == "":
+			problems = append(problems, err)
+		default:
+			p.refused[c.ref] = true
+			delete(p.endpoints, c.ref)
+			r.config.Logger.Error("what was made over the API is not in force", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "error", err)
 		}
 	}
-	for i := range endpoints {
-		if err := r.complete(ctx, p, endpoints[i].ref()); err != nil {
-			problems = append(problems, fmt.Errorf("endpoint %s: %w", endpoints[i].ref(), err))
+	p.consumers = slices.DeleteFunc(p.consumers, func(c consumer) bool { return p.refused[c.ref] })
+	return errors.Join(problems...)
+}
+
+func (r *Registry) examineOne(ctx context.Context, p *plan, c *consumer) error {
+	if have := p.have(c.ref); have != nil {
+		if err := c.checkOwner(*have); err != nil {
+			return err
 		}
 	}
-	if err := errors.Join(problems...); err != nil {
-		return nil, err
+	if c.kind != endpointKind {
+		return nil
 	}
-	return p, nil
+	if err := r.complete(ctx, p, c.ref); err != nil {
+		return fmt.Errorf("endpoint %s: %w", c.ref, err)
+	}
+	return nil
 }
 
 // look reads the consumers of the event streams and the state of endpoints.
@@ -146,7 +174,7 @@ func (r *Registry) complete(ctx context.Context, p *plan, of ref) error {
 		return err
 	}
 	if s.Algorithm != signature.None && len(e.Keys) == 0 {
-		key, d, err := r.vault.key(ctx, of, s)
+		key, d, err := r.keys.key(ctx, of, s)
 		if err != nil {
 			return err
 		}

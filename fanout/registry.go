@@ -15,11 +15,11 @@ import (
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/signature"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 // Config is what a Registry needs. Every field is required but Tracer,
-// DrainTimeout, DisableAfter and the keyset's two, of which the first that is set
-// is used.
+// DrainTimeout and DisableAfter.
 type Config struct {
 	Bus    *bus.Bus
 	Client *deliver.Client // shared by all workers
@@ -35,14 +35,8 @@ type Config struct {
 	// it is disabled; zero means for ever.
 	DisableAfter time.Duration
 
-	// Keyset is a cleartext Tink keyset for AEAD in JSON, which encrypts
-	// generated secrets. It is itself a secret.
-	Keyset string
-	// KeysetFile is the keyset's file beside the embedded bus, made when a
-	// secret is first generated. It must not be set where replicas share the
-	// bus: they would make different ones. With neither, an endpoint that
-	// needs a generated secret is an error.
-	KeysetFile string
+	// Vault encrypts generated secrets.
+	Vault *vault.Vault
 	// ShowSecret is called once in the life of a generated secret, with the
 	// endpoint's name. Nothing else ever shows it.
 	ShowSecret func(endpoint, secret string)
@@ -52,7 +46,7 @@ type Config struct {
 // that deliver to the endpoints. It is safe for concurrent use.
 type Registry struct {
 	config  Config
-	vault   *vault
+	keys    *keychain
 	now     func() time.Time
 	alarm   *bus.Alarm    // nil on a cluster
 	changed chan struct{} // tells Run that wanted, records or sleeps differ
@@ -69,21 +63,23 @@ type Registry struct {
 	workers map[*worker]struct{}
 	sleeps  map[ref]*sleep
 	gauges  readings
+
+	replicas int // that share the rates; 0 where there is one alone
 }
 
 // New returns an empty registry: nothing on the bus changes before Apply.
 func New(config Config) (*Registry, error) {
-	if config.Bus == nil || config.Client == nil || config.Logger == nil ||
+	if config.Bus == nil || config.Client == nil || config.Vault == nil || config.Logger == nil ||
 		config.Meter == nil || config.ShowSecret == nil {
-		return nil, errors.New("fanout: Bus, Client, Logger, Meter and ShowSecret are required")
+		return nil, errors.New("fanout: Bus, Client, Vault, Logger, Meter and ShowSecret are required")
 	}
 	if config.DisableAfter < 0 {
 		return nil, errors.New("fanout: DisableAfter is negative")
 	}
 	return &Registry{
 		config: config,
-		vault: &vault{
-			bus: config.Bus, logger: config.Logger, text: config.Keyset, file: config.KeysetFile,
+		keys: &keychain{
+			bus: config.Bus, vault: config.Vault, logger: config.Logger,
 			showSecret: config.ShowSecret, keys: make(map[string]signature.Key),
 		},
 		now:     time.Now,
@@ -117,8 +113,8 @@ func (r *Registry) Apply(ctx context.Context, endpoints []Endpoint, subscribers 
 		return err
 	}
 	if r.known == nil {
-		r.tellOfLeftovers(ctx, p)
 		r.known = make(map[ref]kind)
+		defer r.tellOfLeftovers(ctx, p)
 	}
 	r.adopt(p)
 	return errors.Join(r.clearStates(ctx, p), r.removeAbsent(ctx, p), r.sync())
@@ -128,7 +124,7 @@ func (r *Registry) Apply(ctx context.Context, endpoints []Endpoint, subscribers 
 // its secret is the endpoint's.
 func (r *Registry) storeSecrets(ctx context.Context, p *plan) error {
 	for _, d := range p.drafts {
-		key, err := r.vault.store(ctx, d)
+		key, err := r.keys.store(ctx, d)
 		if err != nil {
 			return fmt.Errorf("endpoint %s: %w", d.ref, err)
 		}
@@ -143,6 +139,15 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 	for i := range p.consumers {
 		c := &p.consumers[i]
 		have := p.have(c.ref)
+		if have != nil && c.age(*have) > 0 {
+			continue
+		}
+		if have != nil && c.age(*have) < 0 {
+			if err := r.replace(ctx, p, c); err != nil {
+				return fmt.Errorf("remove the earlier %s %s: %w", c.kind, c.ref, err)
+			}
+			have = nil
+		}
 		if _, ours := r.known[c.ref]; ours && have == nil {
 			r.config.Logger.Warn("consumer was deleted by somebody else and begins anew; what waited for it is skipped unless its start says otherwise",
 				"name", c.name, event.AttrEnv, c.env, "kind", c.kind)
@@ -155,7 +160,7 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
 		}
 		if changed {
-			r.config.Logger.Info("consumer is as the file says", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
+			r.config.Logger.Info("consumer is as it is configured", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
 		}
 	}
 	return r.sync()
@@ -204,6 +209,9 @@ func (r *Registry) park(ctx context.Context, p *plan, c *consumer) error {
 		}
 		floor = info.State.LastSeq
 	}
+	if c.start.Sequence > 0 {
+		floor = min(floor, c.start.Sequence-1)
+	}
 	return r.config.Bus.ParkNew(ctx, bus.StreamName(c.env), c.create(floor), floor)
 }
 
@@ -250,10 +258,15 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 // tellOfLeftovers names the consumers that an earlier process made and the
 // list does not: they may belong to a part of the file that is missing. No alarm
 // tells of what is stored for them, so none stays parked, or what waits for it
-// would not be counted.
+// would not be counted. Those with an ID are of no file: the next Apply removes
+// them, unless this process has heard of them by then.
 func (r *Registry) tellOfLeftovers(ctx context.Context, p *plan) {
 	for of, have := range p.found {
 		if have.Metadata[metaOrigin] != originFile || p.names(of) {
+			continue
+		}
+		if have.Metadata[metaID] != "" {
+			r.known[of] = kind(have.Metadata[metaKind])
 			continue
 		}
 		r.config.Logger.Warn("consumer is not in the file and is kept with its place; "+

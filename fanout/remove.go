@@ -36,6 +36,24 @@ func (r *Registry) removeAbsent(ctx context.Context, p *plan) error {
 	return errors.Join(problems...)
 }
 
+// replace removes an earlier endpoint or subscriber of a name that a new one has.
+func (r *Registry) replace(ctx context.Context, p *plan, c *consumer) error {
+	r.mu.Lock()
+	delete(r.wanted, c.ref) // or Run would start its worker again
+	r.mu.Unlock()
+	if err := r.remove(ctx, p, c.ref, c.kind); err != nil {
+		return err
+	}
+	delete(p.found, c.ref)
+	delete(p.busy, c.ref)
+	delete(p.records, c.key())
+	delete(r.known, c.ref)
+	if e, ok := p.endpoints[c.ref]; ok {
+		r.arm([]Endpoint{e})
+	}
+	return nil
+}
+
 // backlog counts what waits for an endpoint or a subscriber, as far as the bus
 // tells.
 func (r *Registry) backlog(ctx context.Context, p *plan, of ref) (waiting uint64) {
@@ -88,7 +106,7 @@ func (r *Registry) remove(ctx context.Context, p *plan, of ref, k kind) error {
 	if err != nil && !errors.Is(err, jetstream.ErrKeyNotFound) {
 		return fmt.Errorf("remove its state: %w", err)
 	}
-	return r.vault.forget(ctx, of)
+	return r.keys.forget(ctx, of)
 }
 
 // removeTimeout bounds the removal of one endpoint's retries, of which there

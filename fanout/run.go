@@ -36,6 +36,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Go(func() error { r.watch(ctx); return nil })
 	group.Go(func() error { r.poll(ctx); return nil })
 	group.Go(func() error { r.listen(ctx); return nil })
+	group.Go(func() error { r.attend(ctx); return nil })
 	group.Go(func() error { r.supervise(ctx, group); return nil })
 	return errors.Join(group.Wait(), unregister())
 }
@@ -65,7 +66,7 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 		e, ok := r.wanted[w.ref]
 		if ok && r.deliversLocked(&e) && w.serves(&e) {
 			served[w.ref] = true
-			w.tellLocked(r.failsLocked(&w.endpoint))
+			r.tellWorkerLocked(w)
 			continue
 		}
 		w.stopLocked()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"sync"
 
@@ -13,20 +12,18 @@ import (
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/signature"
+	"github.com/jethook/jethook/internal/vault"
 )
 
-// vault keeps the secrets that were generated for endpoints. It reads or makes
-// the keyset when the first secret asks for it.
-type vault struct {
+// keychain keeps the signing keys that were generated for endpoints of the file.
+type keychain struct {
 	bus        *bus.Bus
+	vault      *vault.Vault
 	logger     *slog.Logger
-	text       string // of the keyset; secret
-	file       string
 	showSecret func(endpoint, secret string)
 
-	mu     sync.Mutex
-	keyset *Keyset
-	keys   map[string]signature.Key // by key of the bucket
+	mu   sync.Mutex
+	keys map[string]signature.Key // by key of the bucket
 }
 
 // secretKey is a secret's key in the bucket. The algorithm is part of it, so
@@ -48,21 +45,21 @@ type draft struct {
 
 // key returns the endpoint's signing key: the stored one, or that of a draft,
 // which store must keep before it is used.
-func (v *vault) key(ctx context.Context, of ref, s signature.Scheme) (signature.Key, *draft, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if key, ok := v.keys[secretKey(of, s)]; ok {
+func (k *keychain) key(ctx context.Context, of ref, s signature.Scheme) (signature.Key, *draft, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if key, ok := k.keys[secretKey(of, s)]; ok {
 		return key, nil, nil
 	}
-	bucket, err := v.bus.JetStream().KeyValue(ctx, bus.Secrets)
+	bucket, err := k.bus.JetStream().KeyValue(ctx, bus.Secrets)
 	if err != nil {
 		return signature.Key{}, nil, fmt.Errorf("open bucket %s: %w", bus.Secrets, err)
 	}
-	key, err := v.read(ctx, bucket, of, s)
+	key, err := k.read(ctx, bucket, of, s)
 	if !errors.Is(err, jetstream.ErrKeyNotFound) {
 		return key, nil, err
 	}
-	if err := v.prepare(ctx, bucket); err != nil {
+	if err := k.vault.Prepare(ctx); err != nil {
 		return signature.Key{}, nil, err
 	}
 	text, err := signature.GenerateSecret(s.Algorithm)
@@ -75,56 +72,43 @@ func (v *vault) key(ctx context.Context, of ref, s signature.Scheme) (signature.
 
 // read returns the stored key, or an error that wraps
 // jetstream.ErrKeyNotFound.
-func (v *vault) read(ctx context.Context, bucket jetstream.KeyValue, of ref, s signature.Scheme) (signature.Key, error) {
+func (k *keychain) read(ctx context.Context, bucket jetstream.KeyValue, of ref, s signature.Scheme) (signature.Key, error) {
 	entry, err := bucket.Get(ctx, secretKey(of, s))
 	if err != nil {
 		return signature.Key{}, fmt.Errorf("read its secret: %w", err)
 	}
-	if err := v.load(); err != nil {
-		return signature.Key{}, fmt.Errorf("its secret is stored encrypted: %w", err)
-	}
-	text, err := v.keyset.Decrypt(entry.Value(), associated(of))
+	text, err := k.vault.Decrypt(entry.Value(), associated(of))
 	if err != nil {
-		return signature.Key{}, fmt.Errorf("its stored secret: %w; %s, or give the endpoint secrets in the file", err, v.remedy())
+		return signature.Key{}, fmt.Errorf("its secret is stored encrypted: %w, or give the endpoint secrets in the file", err)
 	}
 	key, err := signature.ParseSigningKey(s.Algorithm, s.KeyEncoding, string(text))
 	if err != nil {
 		return signature.Key{}, fmt.Errorf("its stored secret: %w", err)
 	}
-	v.remember(of, s, key)
+	k.remember(of, s, key)
 	return key, nil
-}
-
-func (v *vault) remedy() string {
-	if v.text == "" && v.file != "" {
-		return "restore " + v.file
-	}
-	return "set encryption.keyset to the keyset it was encrypted with"
 }
 
 // store keeps a draft and shows its secret, or returns the key that another
 // replica stored first. It returns when the secret is as durable as the bus
 // promises: it is not shown again.
-func (v *vault) store(ctx context.Context, d *draft) (signature.Key, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	bucket, err := v.bus.JetStream().KeyValue(ctx, bus.Secrets)
+func (k *keychain) store(ctx context.Context, d *draft) (signature.Key, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	bucket, err := k.bus.JetStream().KeyValue(ctx, bus.Secrets)
 	if err != nil {
 		return signature.Key{}, fmt.Errorf("open bucket %s: %w", bus.Secrets, err)
 	}
-	if err := v.make(); err != nil {
-		return signature.Key{}, err
-	}
-	sealed, err := v.keyset.Encrypt([]byte(d.text), associated(d.ref))
+	sealed, err := k.vault.Encrypt(ctx, []byte(d.text), associated(d.ref))
 	if err != nil {
 		return signature.Key{}, fmt.Errorf("encrypt the secret: %w", err)
 	}
 	_, err = bucket.Create(ctx, secretKey(d.ref, d.scheme), sealed)
 	if errors.Is(err, jetstream.ErrKeyExists) {
-		return v.read(ctx, bucket, d.ref, d.scheme)
+		return k.read(ctx, bucket, d.ref, d.scheme)
 	}
 	if err == nil {
-		err = v.bus.Sync()
+		err = k.bus.Sync()
 	}
 	if err != nil {
 		return signature.Key{}, fmt.Errorf("store the secret: %w", err)
@@ -133,30 +117,30 @@ func (v *vault) store(ctx context.Context, d *draft) (signature.Key, error) {
 	if err != nil {
 		return signature.Key{}, err
 	}
-	v.remember(d.ref, d.scheme, key)
-	v.showSecret(d.ref.name, d.text)
+	k.remember(d.ref, d.scheme, key)
+	k.showSecret(d.ref.name, d.text)
 	return key, nil
 }
 
 // remember spares the next Apply the reading, and tells the public key, which
 // receivers verify with.
-func (v *vault) remember(of ref, s signature.Scheme, key signature.Key) {
-	v.keys[secretKey(of, s)] = key
+func (k *keychain) remember(of ref, s signature.Scheme, key signature.Key) {
+	k.keys[secretKey(of, s)] = key
 	if public, err := signature.PublicKey(key); err == nil { // symmetric keys have none
-		v.logger.Info("endpoint signs with this public key", event.AttrEndpoint, of.name, event.AttrEnv, of.env, "public_key", public)
+		k.logger.Info("endpoint signs with this public key", event.AttrEndpoint, of.name, event.AttrEnv, of.env, "public_key", public)
 	}
 }
 
 // forget removes the secrets of an endpoint that is removed.
-func (v *vault) forget(ctx context.Context, of ref) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	bucket, err := v.bus.JetStream().KeyValue(ctx, bus.Secrets)
+func (k *keychain) forget(ctx context.Context, of ref) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	bucket, err := k.bus.JetStream().KeyValue(ctx, bus.Secrets)
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", bus.Secrets, err)
 	}
 	for _, s := range []signature.Scheme{signature.StandardWebhooks(), signature.CHIP()} { // Clink shares the former
-		delete(v.keys, secretKey(of, s))
+		delete(k.keys, secretKey(of, s))
 		_, err := bucket.Get(ctx, secretKey(of, s))
 		if errors.Is(err, jetstream.ErrKeyNotFound) {
 			continue
@@ -169,56 +153,4 @@ func (v *vault) forget(ctx context.Context, of ref) error {
 		}
 	}
 	return nil
-}
-
-// load reads the keyset and makes none.
-func (v *vault) load() (err error) {
-	switch {
-	case v.keyset != nil:
-	case v.text != "":
-		if v.keyset, err = ParseKeyset(v.text); err != nil {
-			return fmt.Errorf("encryption.keyset: %w", err)
-		}
-	case v.file != "":
-		v.keyset, err = readKeysetFile(v.file)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: restore the file, or give the endpoint secrets in the configuration", err)
-		}
-		return err
-	default:
-		return fmt.Errorf("%w: a generated secret needs encryption.keyset, a cleartext Tink AEAD keyset in JSON: "+
-			"make one with `tinkey create-keyset --key-template AES256_GCM --out-format json`, the same for every replica, or give the endpoint secrets", ErrKeyset)
-	}
-	return nil
-}
-
-// prepare finds out whether store will have a keyset. A keyset file is not
-// made anew beside secrets that need the old one.
-func (v *vault) prepare(ctx context.Context, bucket jetstream.KeyValue) error {
-	missing := v.load()
-	if !errors.Is(missing, fs.ErrNotExist) {
-		return missing
-	}
-	keys, err := bucket.ListKeys(ctx, jetstream.MetaOnly())
-	if err != nil {
-		return fmt.Errorf("list bucket %s: %w", bus.Secrets, err)
-	}
-	var stored bool
-	for range keys.Keys() {
-		stored = true
-	}
-	if stored {
-		return fmt.Errorf("secrets are stored that another keyset encrypted: %w", missing)
-	}
-	return nil
-}
-
-// make loads the keyset, or makes its file where there is none yet.
-func (v *vault) make() error {
-	err := v.load()
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	v.keyset, err = makeKeysetFile(v.file)
-	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/signature"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 // keyless is an endpoint whose secret is generated.
@@ -64,7 +65,7 @@ func TestAGeneratedSecretIsShownOnceAndSurvivesARestart(t *testing.T) {
 		t.Run(string(style), func(t *testing.T) {
 			b := openBus(t, t.TempDir())
 			file := filepath.Join(t.TempDir(), "keyset.json")
-			withFile := func(c *Config) { c.KeysetFile = file }
+			withFile := func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: file}) }
 			before := newReplica(t, b, withFile)
 			before.apply(t, []Endpoint{keyless(t, "billing", style)})
 			before.apply(t, []Endpoint{keyless(t, "billing", style)})
@@ -90,7 +91,7 @@ func TestAGeneratedSecretIsShownOnceAndSurvivesARestart(t *testing.T) {
 
 func TestSecretsAreStoredEncrypted(t *testing.T) {
 	b := openBus(t, t.TempDir())
-	r := newReplica(t, b, func(c *Config) { c.KeysetFile = t.TempDir() + "/keyset.json" })
+	r := newReplica(t, b, func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: t.TempDir() + "/keyset.json"}) })
 	r.apply(t, []Endpoint{keyless(t, "billing", deliver.StyleStandard)})
 	bucket, err := b.JetStream().KeyValue(t.Context(), bus.Secrets)
 	if err != nil {
@@ -108,7 +109,7 @@ func TestSecretsAreStoredEncrypted(t *testing.T) {
 func TestASecretCopiedToAnotherEndpointIsRefused(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	file := t.TempDir() + "/keyset.json"
-	r := newReplica(t, b, func(c *Config) { c.KeysetFile = file })
+	r := newReplica(t, b, func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: file}) })
 	r.apply(t, []Endpoint{keyless(t, "billing", deliver.StyleStandard)})
 	bucket, err := b.JetStream().KeyValue(t.Context(), bus.Secrets)
 	if err != nil {
@@ -121,21 +122,21 @@ func TestASecretCopiedToAnotherEndpointIsRefused(t *testing.T) {
 	if _, err := bucket.Put(t.Context(), "prod.other.hmac-sha256", entry.Value()); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Apply(t.Context(), []Endpoint{keyless(t, "other", deliver.StyleStandard)}, nil); !errors.Is(err, ErrKeyset) {
-		t.Errorf("got error %v, want %v", err, ErrKeyset)
+	if err := r.Apply(t.Context(), []Endpoint{keyless(t, "other", deliver.StyleStandard)}, nil); !errors.Is(err, vault.ErrKeyset) {
+		t.Errorf("got error %v, want %v", err, vault.ErrKeyset)
 	}
 }
 
 func TestReplicasAgreeOnAGeneratedSecret(t *testing.T) {
 	b := openBus(t, t.TempDir())
-	text, err := generateKeyset()
+	text, err := vault.GenerateKeyset()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var replicas []*replica
 	var group sync.WaitGroup
 	for range 4 {
-		r := newReplica(t, b, func(c *Config) { c.Keyset = text })
+		r := newReplica(t, b, func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, Keyset: text}) })
 		replicas = append(replicas, r)
 		group.Go(func() {
 			if err := r.Apply(t.Context(), []Endpoint{keyless(t, "billing", deliver.StyleStandard)}, nil); err != nil {
@@ -158,7 +159,7 @@ func TestReplicasAgreeOnAGeneratedSecret(t *testing.T) {
 
 func TestAnEndpointThatChangesItsSignatureGetsASecretThatFits(t *testing.T) {
 	b := openBus(t, t.TempDir())
-	r := newReplica(t, b, func(c *Config) { c.KeysetFile = t.TempDir() + "/keyset.json" })
+	r := newReplica(t, b, func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: t.TempDir() + "/keyset.json"}) })
 	for _, style := range []deliver.Style{deliver.StyleStandard, deliver.StyleCHIP, deliver.StyleClink, deliver.StyleNone} {
 		r.apply(t, []Endpoint{keyless(t, "billing", style)})
 	}
@@ -170,7 +171,7 @@ func TestAnEndpointThatChangesItsSignatureGetsASecretThatFits(t *testing.T) {
 func TestAWrongKeysetIsRefusedAndNothingIsMadeAnew(t *testing.T) {
 	b := openBus(t, t.TempDir())
 	file := filepath.Join(t.TempDir(), "keyset.json")
-	newReplica(t, b, func(c *Config) { c.KeysetFile = file }).apply(t, []Endpoint{keyless(t, "billing", deliver.StyleStandard)})
+	newReplica(t, b, func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: file}) }).apply(t, []Endpoint{keyless(t, "billing", deliver.StyleStandard)})
 	bucket, err := b.JetStream().KeyValue(t.Context(), bus.Secrets)
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +180,7 @@ func TestAWrongKeysetIsRefusedAndNothingIsMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := generateKeyset()
+	other, err := vault.GenerateKeyset()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,16 +195,16 @@ func TestAWrongKeysetIsRefusedAndNothingIsMadeAnew(t *testing.T) {
 		change   func(*Config)
 		want     string
 	}{
-		{"another keyset", "billing", func(c *Config) { c.Keyset = other }, "encryption.keyset"},
-		{"a text that is no keyset", "billing", func(c *Config) { c.Keyset = "{}" }, "encryption.keyset"},
-		{"a file that is no keyset", "billing", func(c *Config) { c.KeysetFile = garbage }, garbage},
-		{"a lost file", "billing", func(c *Config) { c.KeysetFile = lost }, "restore"},
-		{"a lost file, for another endpoint", "second", func(c *Config) { c.KeysetFile = lost }, lost},
+		{"another keyset", "billing", func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, Keyset: other}) }, "encryption.keyset"},
+		{"a text that is no keyset", "billing", func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, Keyset: "{}"}) }, "encryption.keyset"},
+		{"a file that is no keyset", "billing", func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: garbage}) }, garbage},
+		{"a lost file", "billing", func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: lost}) }, "restore"},
+		{"a lost file, for another endpoint", "second", func(c *Config) { c.Vault = vault.New(vault.Config{Bus: b, File: lost}) }, lost},
 		{"no keyset at all", "billing", func(*Config) {}, "encryption.keyset"},
 	} {
 		r := newReplica(t, b, test.change)
 		err := r.Apply(t.Context(), []Endpoint{keyless(t, test.endpoint, deliver.StyleStandard)}, nil)
-		if !errors.Is(err, ErrKeyset) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), other) {
+		if !errors.Is(err, vault.ErrKeyset) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), other) {
 			t.Errorf("%s: got error %v, want one that wraps ErrKeyset, says %q and shows no key", test.name, err, test.want)
 		}
 		if _, err := os.Stat(lost); !errors.Is(err, os.ErrNotExist) {

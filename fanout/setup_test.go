@@ -24,6 +24,7 @@ import (
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/signature"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -89,7 +90,7 @@ func newReplica(t *testing.T, b *bus.Bus, change func(*Config)) *replica {
 	t.Cleanup(client.Close)
 	r := &replica{logs: new(logBuffer)}
 	config := Config{
-		Bus: b, Client: client,
+		Bus: b, Client: client, Vault: vault.New(vault.Config{Bus: b}),
 		Logger: slog.New(slog.NewTextHandler(r.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Tracer: tracenoop.NewTracerProvider().Tracer(""),
 		Meter:  metricnoop.NewMeterProvider().Meter(""),
@@ -105,14 +106,14 @@ func newReplica(t *testing.T, b *bus.Bus, change func(*Config)) *replica {
 	if r.Registry, err = New(config); err != nil {
 		t.Fatalf("new registry: %v", err)
 	}
-	t.Cleanup(func() { r.checkLogs(t, config) })
+	t.Cleanup(func() { r.checkLogs(t) })
 	return r
 }
 
 // checkLogs fails the test if anything secret was logged in it.
-func (r *replica) checkLogs(t *testing.T, config Config) {
+func (r *replica) checkLogs(t *testing.T) {
 	logs := r.logs.String()
-	for _, secret := range append(r.secrets(), config.Keyset, "whsec_", "PRIVATE KEY") {
+	for _, secret := range append(r.secrets(), "whsec_", "PRIVATE KEY") {
 		if secret != "" && strings.Contains(logs, secret) {
 			t.Errorf("the logs hold a secret (%.12s…):\n%s", secret, logs)
 		}

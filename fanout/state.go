@@ -20,12 +20,21 @@ type state struct {
 	Disabled *disabled `json:"disabled,omitempty"`
 	Failing  *failing  `json:"failing,omitempty"` // not beside Disabled
 	Paused   *paused   `json:"paused,omitempty"`  // beside either
+	Resumed  *resumed  `json:"resumed,omitempty"` // not beside Disabled or Paused
 }
 
 // paused says since when an operator keeps an endpoint from getting anything. It
 // is about the name: another URL does not end it.
 type paused struct {
 	At time.Time `json:"at"`
+}
+
+// resumed is the pace at which what waited when an endpoint was resumed is
+// delivered.
+type resumed struct {
+	PerSecond float64   `json:"per_second"`
+	Until     uint64    `json:"until"` // the last event in the stream when it was resumed
+	At        time.Time `json:"at"`
 }
 
 // disabled says since when and why an endpoint gets nothing. It is about one
@@ -200,7 +209,7 @@ func fail(ctx context.Context, bucket jetstream.KeyValue, key string, f failing)
 			have.Failing != nil && have.Failing.Fingerprint == f.Fingerprint {
 			return have
 		}
-		return state{Failing: &f, Paused: have.Paused}
+		return state{Failing: &f, Paused: have.Paused, Resumed: have.Resumed}
 	})
 }
 
@@ -208,7 +217,7 @@ func fail(ctx context.Context, bucket jetstream.KeyValue, key string, f failing)
 // changed since it was read, and returns the record in force. That it is paused
 // stays.
 func enable(ctx context.Context, bucket jetstream.KeyValue, key string, r record) (record, error) {
-	to := record{state: state{Paused: r.Paused}}
+	to := record{state: state{Paused: r.Paused, Resumed: r.Resumed}}
 	var err error
 	to.revision, err = write(ctx, bucket, key, to.state, r.revision)
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {

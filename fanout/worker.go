@@ -27,10 +27,12 @@ func (w *worker) serves(e *Endpoint) bool {
 	return reflect.DeepEqual(w.endpoint, e.Endpoint)
 }
 
-// tellLocked passes on whether replicas say that the endpoint fails.
-func (w *worker) tellLocked(fails bool) {
+// tellWorkerLocked passes on what replicas say of the endpoint: whether it fails, and
+// this replica's part of its rate.
+func (r *Registry) tellWorkerLocked(w *worker) {
 	if w.delivery != nil {
-		w.delivery.Failing(fails)
+		w.delivery.Failing(r.failsLocked(&w.endpoint))
+		w.delivery.Pace(r.paceLocked(&w.endpoint))
 	}
 }
 
@@ -86,7 +88,7 @@ func (r *Registry) work(ctx context.Context, w *worker) error {
 	}
 	r.mu.Lock()
 	w.delivery = delivery
-	w.tellLocked(r.failsLocked(e))
+	r.tellWorkerLocked(w)
 	r.mu.Unlock()
 	return delivery.Run(ctx)
 }

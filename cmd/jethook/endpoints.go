@@ -24,12 +24,23 @@ func newEndpoints() *cobra.Command {
 			`Stops the deliveries to an endpoint, in every replica and over restarts. Attempts
 in flight finish; events and retries wait, and none is lost before
 nats.stream.max_age.`, "  jethook endpoints pause billing", (*api.Client).Pause),
-		newEndpointCommand("resume NAME", "Deliver again to an endpoint that was paused or disabled",
-			`Has an endpoint get its events again that was paused, or that was disabled after
-an answer of 410 or for failing too long. The backlog follows at its own pace.`,
-			"  jethook endpoints resume billing", (*api.Client).Resume),
+		newEndpointsResume(),
 	)
 	return group
+}
+
+func newEndpointsResume() *cobra.Command {
+	var how api.Resume
+	cmd := newEndpointCommand("resume NAME", "Deliver again to an endpoint that was paused or disabled",
+		`Has an endpoint get its events again that was paused, or that was disabled after
+an answer of 410 or for failing too long. What waits is delivered at the endpoint's
+own pace or, with --rate, no faster than that until it is all delivered.`,
+		"  jethook endpoints resume billing\n  jethook endpoints resume billing --rate 50/s",
+		func(client *api.Client, ctx context.Context, name string) (api.Endpoint, error) {
+			return client.Resume(ctx, name, how)
+		})
+	cmd.Flags().StringVar(&how.Rate, "rate", "", "deliver what waits at most at this `RATE`, such as 50/s")
+	return cmd
 }
 
 func newEndpointsList() *cobra.Command {
@@ -86,5 +97,6 @@ func newEndpointCommand(use, short, long, example string,
 func writeEndpoint(w io.Writer, e *api.Endpoint) error {
 	return writeFields(w, "name", e.Name, "env", e.Env, "url", e.URL, "description", e.Description, "events", strings.Join(e.Events, " "),
 		"state", e.State, "since", moment(e.Since), "why", e.Reason, "next warning", moment(e.NextWarning), "disabled at", moment(e.DisableAt),
+		"drains at", e.DrainRate, "oldest waits since", moment(e.OldestWaiting), "oldest expires", moment(e.ExpiresAt),
 		"waiting", fmt.Sprint(e.Waiting), "retries", fmt.Sprint(e.Retries), "dead", fmt.Sprint(e.Dead), "managed by", e.ManagedBy)
 }

@@ -8,20 +8,24 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/managed"
 )
 
 // Config is what a Handler needs. Every field is required.
 type Config struct {
 	Bus       *bus.Bus
 	Directory *fanout.Directory
+	Managed   *managed.Store
+	Guard     *deliver.Guard
 	Logger    *slog.Logger
 }
 
 const (
-	// maxBody bounds a request's body; the largest that is meant has a few
-	// hundred bytes.
+	// maxBody bounds a request's body; the largest that is meant has certificates
+	// and keys in it.
 	maxBody = 64 << 10
 	// requestTimeout bounds the work for one request.
 	requestTimeout = 30 * time.Second
@@ -42,11 +46,12 @@ type Handler struct {
 
 // New returns a handler of the whole listener.
 func New(config Config) (*Handler, error) {
-	if config.Bus == nil || config.Directory == nil || config.Logger == nil {
-		return nil, errors.New("admin: Bus, Directory and Logger are required")
+	if config.Bus == nil || config.Directory == nil || config.Managed == nil || config.Guard == nil || config.Logger == nil {
+		return nil, errors.New("admin: Bus, Directory, Managed, Guard and Logger are required")
 	}
 	h := &Handler{config: config, now: time.Now, mux: http.NewServeMux(), failures: newFailures()}
 	h.keys.Store(new([]Key))
+	h.faceRoutes()
 	document, err := h.routes().OpenAPI().YAML()
 	if err != nil {
 		return nil, err

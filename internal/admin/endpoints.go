@@ -2,15 +2,23 @@ package admin
 
 import (
 	"context"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/managed"
 )
 
 type endpointsQuery struct {
@@ -42,9 +50,10 @@ func (h *Handler) listEndpoints(ctx context.Context, q *endpointsQuery) (*output
 	all = slices.DeleteFunc(all, func(s fanout.Status) bool { return !q.selects(s) })
 	first := min(q.Offset, len(all))
 	last := min(first+q.Limit, len(all))
+	known := h.endpoints(exchangeOf(ctx).key.env)
 	found := make([]api.Endpoint, 0, last-first)
 	for _, s := range all[first:last] {
-		found = append(found, wireEndpoint(s))
+		found = append(found, wireEndpoint(s, known[s.Name]))
 	}
 	return listed(found, last < len(all)), nil
 }
@@ -54,28 +63,55 @@ type EndpointPath struct {
 	Name string `path:"name" maxLength:"64" doc:"The endpoint's name." example:"billing"`
 }
 
-func (h *Handler) getEndpoint(ctx context.Context, in *EndpointPath) (*output[api.Endpoint], error) {
-	return endpointAnswer(h.config.Directory.Get(ctx, exchangeOf(ctx).key.env, in.Name))
+func (h *Handler) getEndpoint(ctx context.Context, in *EndpointPath) (*endpointOutput, error) {
+	s, err := h.config.Directory.Get(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name))
+	return h.endpointAnswer(ctx, s, err)
 }
 
-func (h *Handler) pauseEndpoint(ctx context.Context, in *EndpointPath) (*output[api.Endpoint], error) {
-	return endpointAnswer(h.config.Directory.Pause(ctx, exchangeOf(ctx).key.env, in.Name))
+func (h *Handler) pauseEndpoint(ctx context.Context, in *EndpointPath) (*endpointOutput, error) {
+	s, err := h.config.Directory.Pause(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name))
+	return h.endpointAnswer(ctx, s, err)
 }
 
-func (h *Handler) resumeEndpoint(ctx context.Context, in *EndpointPath) (*output[api.Endpoint], error) {
-	return endpointAnswer(h.config.Directory.Resume(ctx, exchangeOf(ctx).key.env, in.Name))
+func (h *Handler) resumeEndpoint(ctx context.Context, in *struct {
+	EndpointPath
+	Body *api.Resume
+},
+) (*endpointOutput, error) {
+	var perSecond config.Rate
+	if in.Body != nil && in.Body.Rate != "" {
+		var err error
+		if perSecond, err = config.ParseRate(in.Body.Rate); err != nil {
+			return nil, misplaced("body.rate", "is not a rate such as 50/s, 100/m or 10/h")
+		}
+	}
+	s, err := h.config.Directory.Resume(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name), float64(perSecond))
+	return h.endpointAnswer(ctx, s, err)
 }
 
-func endpointAnswer(s fanout.Status, err error) (*output[api.Endpoint], error) {
+// endpointOutput is an endpoint and, where it can be changed, what to send as
+// If-Match.
+type endpointOutput struct {
+	Status int
+	ETag   string `header:"ETag"`
+	Body   api.Endpoint
+}
+
+func (h *Handler) endpointAnswer(ctx context.Context, s fanout.Status, err error) (*endpointOutput, error) {
 	switch {
 	case errors.Is(err, bus.ErrNotFound):
 		return nil, noEndpoint()
 	case errors.Is(err, fanout.ErrNotEnabled):
-		return nil, refuse(notEnabled, "The configuration file says enabled: false. Change it there.")
+		return nil, refuse(notEnabled, "The endpoint is made with enabled: false. Change that first.")
 	case err != nil:
 		return nil, err
 	}
-	return answer(wireEndpoint(s)), nil
+	known := h.endpoints(exchangeOf(ctx).key.env)[s.Name]
+	out := &endpointOutput{Status: http.StatusOK, Body: wireEndpoint(s, known)}
+	if known != nil && known.Entry != nil {
+		out.ETag = etag(known.Entry)
+	}
+	return out, nil
 }
 
 func noEndpoint() *problem {
@@ -91,14 +127,82 @@ func (h *Handler) demandEndpoint(ctx context.Context, name string) error {
 	return err
 }
 
-func wireEndpoint(s fanout.Status) api.Endpoint {
-	events := s.Events
-	if events == nil {
-		events = []string{}
+// endpoints returns those that this process has, by name: of the file where both
+// have one.
+func (h *Handler) endpoints(env event.Env) map[string]*managed.Listed[config.Endpoint] {
+	known := make(map[string]*managed.Listed[config.Endpoint])
+	for _, l := range h.config.Managed.Endpoints() {
+		name, of := l.Config.Name, event.Env(l.Config.Env)
+		if l.Entry != nil {
+			name, of = l.Entry.Name, l.Entry.Env
+		}
+		if of == env && known[name] == nil {
+			known[name] = &l
+		}
 	}
-	return api.Endpoint{Name: s.Name, Env: string(s.Env), URL: masked(s.URL), Description: s.Description, Events: events,
-		Enabled: s.Enabled, ManagedBy: "file", State: string(s.Condition), Since: s.Since, Reason: s.Reason,
-		NextWarning: s.Warning, DisableAt: s.Disabling, Waiting: s.Waiting, Retries: s.Retries, Dead: s.Dead}
+	return known
+}
+
+// endpointID begins the ids of endpoints, which paths take as well as names.
+const endpointID = "ep_"
+
+// nameOf returns the name of the endpoint that a path names.
+func (h *Handler) nameOf(ctx context.Context, text string) string {
+	if !strings.HasPrefix(text, endpointID) {
+		return text
+	}
+	for name, l := range h.endpoints(exchangeOf(ctx).key.env) {
+		if wireID(endpointID, l.ID()) == text {
+			return name
+		}
+	}
+	return text
+}
+
+func wireID(prefix string, id uuid.UUID) string { return prefix + hex.EncodeToString(id[:]) }
+
+// wireEndpoint shows how an endpoint is doing and, where this process has it, how
+// it is made.
+func wireEndpoint(s fanout.Status, l *managed.Listed[config.Endpoint]) api.Endpoint {
+	e := api.Endpoint{ManagedBy: "file"}
+	if l != nil {
+		_ = json.Unmarshal(config.EntryJSON(l.Config), &e) // has the same names and types, which a test holds
+		e.ID = wireID(endpointID, l.ID())
+	}
+	if l != nil && l.Entry != nil {
+		e.ManagedBy, e.CreatedAt, e.UpdatedAt, e.RetiresAt = "api", l.Entry.CreatedAt, l.Entry.UpdatedAt, l.Entry.Retires(time.Now())
+		if l.Problem != nil {
+			e.Problem = l.Problem.Error()
+		}
+		secret, public := l.Entry.Signing()
+		e.MaskedSecret, e.PublicKey = maskedSecret(secret), public
+	}
+	e.Name, e.Env, e.URL, e.Description, e.Events = s.Name, string(s.Env), masked(s.URL), s.Description, s.Events
+	if e.Events == nil {
+		e.Events = []string{}
+	}
+	e.Enabled, e.State, e.Since, e.Reason = s.Enabled, string(s.Condition), s.Since, s.Reason
+	e.NextWarning, e.DisableAt = s.Warning, s.Disabling
+	e.OldestWaiting, e.ExpiresAt = s.Oldest, s.Expires
+	if s.DrainRate > 0 {
+		e.DrainRate = config.Rate(s.DrainRate).String()
+	}
+	e.Waiting, e.Retries, e.Dead = s.Waiting, s.Retries, s.Dead
+	return e
+}
+
+// maskedSecret shows as much of a secret as tells it from another: the last four
+// of characters that are many.
+func maskedSecret(s config.Secret) string {
+	text := s.Reveal()
+	if len(text) < 24 {
+		return ""
+	}
+	prefix := ""
+	if strings.HasPrefix(text, "whsec_") {
+		prefix = "whsec_"
+	}
+	return prefix + "..." + text[len(text)-4:]
 }
 
 // masked is a URL without its password and the values of its query, which may

@@ -14,6 +14,8 @@ import (
 	"github.com/jethook/jethook/api"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/managed"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 // code is what went wrong, for programs; titles has them all.
@@ -28,6 +30,12 @@ const (
 	methodNotAllowed code = "method_not_allowed"
 	eventGone        code = "event_gone"
 	notEnabled       code = "endpoint_not_enabled"
+	nameTaken        code = "name_taken"
+	managedByFile    code = "managed_by_file"
+	tooMany          code = "too_many"
+	changed          code = "changed"
+	outdated         code = "outdated"
+	keysetMissing    code = "keyset_missing"
 	bodyTooLarge     code = "body_too_large"
 	invalid          code = "invalid"
 	tooManyFailures  code = "too_many_failures"
@@ -47,6 +55,12 @@ var titles = map[code]struct {
 	methodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed"},
 	eventGone:        {http.StatusConflict, "Event not stored any more"},
 	notEnabled:       {http.StatusConflict, "Endpoint not enabled"},
+	nameTaken:        {http.StatusConflict, "Name taken"},
+	managedByFile:    {http.StatusConflict, "Managed by the configuration file"},
+	tooMany:          {http.StatusConflict, "Too many"},
+	changed:          {http.StatusConflict, "Changed meanwhile"},
+	outdated:         {http.StatusPreconditionFailed, "Changed since it was read"},
+	keysetMissing:    {http.StatusConflict, "No keyset"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},
 	invalid:          {http.StatusUnprocessableEntity, "Request not valid"},
 	tooManyFailures:  {http.StatusTooManyRequests, "Too many failed attempts"},
@@ -74,9 +88,26 @@ func misplaced(field, message string) *problem {
 // problemOf turns any error into what the caller is told.
 func problemOf(err error) *problem {
 	var told *problem
+	var wrong *managed.Invalid
 	switch {
 	case errors.As(err, &told):
 		return told
+	case errors.As(err, &wrong):
+		p := refuse(invalid, "The request is not valid; see errors.")
+		for _, f := range wrong.Fields {
+			p.fields = append(p.fields, api.FieldError{Field: f.Name, Message: f.Message})
+		}
+		return p
+	case errors.Is(err, managed.ErrTaken):
+		return refuse(nameTaken, "Another one has that name: endpoints and subscribers share one set of names in each environment, sources one over both.")
+	case errors.Is(err, managed.ErrFile):
+		return refuse(managedByFile, "It is an entry of the configuration file. Change it there.")
+	case errors.Is(err, managed.ErrChanged):
+		return refuse(changed, "Somebody else keeps changing it. Read it, and try again.")
+	case errors.Is(err, managed.ErrMany):
+		return refuse(tooMany, "There are as many entries as one bridge keeps. Delete some, or put them into the file.")
+	case errors.Is(err, vault.ErrKeyset):
+		return &problem{code: keysetMissing, detail: "What is secret cannot be encrypted or decrypted: encryption.keyset is not set, or is not the one that was used. The log says what to do.", cause: err}
 	case errors.Is(err, bus.ErrNotFound):
 		return &problem{code: notFound, detail: "There is no such thing in this environment, or not any more.", cause: err}
 	case errors.Is(err, event.ErrUnavailable), errors.Is(err, event.ErrFull), errors.Is(err, context.DeadlineExceeded), bus.Unavailable(err):

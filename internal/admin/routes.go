@@ -43,7 +43,12 @@ func (h *Handler) routes() huma.API {
 	register(of, accepted(post("events-resend", "/v1/events/{id}/resend", "Deliver an event again, to one endpoint alone")), h.resend)
 
 	register(of, get("endpoints-list", "/v1/endpoints", "List the endpoints and how they are doing"), h.listEndpoints)
+	register(of, created(post("endpoints-create", "/v1/endpoints", "Make an endpoint; its secret is shown this once")), h.createEndpoint)
+	register(of, put("endpoints-ensure", "/v1/endpoints/ensure", "Make an endpoint, or change the one with that url"), h.ensureEndpoint)
 	register(of, get("endpoints-get", "/v1/endpoints/{name}", "Show an endpoint"), h.getEndpoint)
+	register(of, put("endpoints-update", "/v1/endpoints/{name}", "Change an endpoint: only the fields that are given"), h.updateEndpoint)
+	register(of, emptied(remove("endpoints-delete", "/v1/endpoints/{name}", "Delete an endpoint and what waits for it")), h.deleteEndpoint)
+	register(of, post("endpoints-rotate-secret", "/v1/endpoints/{name}/rotate-secret", "Sign with a new secret, and with the old one for a while"), h.rotateSecret)
 	register(of, post("endpoints-pause", "/v1/endpoints/{name}/pause", "Stop delivering to an endpoint; its events wait"), h.pauseEndpoint)
 	register(of, post("endpoints-resume", "/v1/endpoints/{name}/resume", "Deliver again to an endpoint that was paused or disabled"), h.resumeEndpoint)
 	register(of, post("endpoints-retries-hasten", "/v1/endpoints/{name}/retries/hasten", "Have an endpoint's waiting retries fall due now"), h.hastenRetries)
@@ -75,12 +80,28 @@ func accepted(op huma.Operation) huma.Operation {
 	return op
 }
 
+func put(id, path, summary string) huma.Operation {
+	return huma.Operation{OperationID: id, Method: http.MethodPut, Path: path, Summary: summary}
+}
+
+// created is an operation that makes something new.
+func created(op huma.Operation) huma.Operation {
+	op.DefaultStatus = http.StatusCreated
+	return op
+}
+
+// emptied is an operation whose answer has no body.
+func emptied(op huma.Operation) huma.Operation {
+	op.DefaultStatus = http.StatusNoContent
+	return op
+}
+
 func remove(id, path, summary string) huma.Operation {
 	return huma.Operation{OperationID: id, Method: http.MethodDelete, Path: path, Summary: summary}
 }
 
 // statuses are the refusals that every operation may have.
-var statuses = []int{400, 401, 404, 409, 413, 422, 429, 500, 503}
+var statuses = []int{400, 401, 404, 409, 412, 413, 422, 429, 500, 503}
 
 // register adds an operation. Whatever error its handler returns becomes a
 // problem, and its cause goes to the log.

@@ -15,6 +15,7 @@ import (
 type exchange struct {
 	http.ResponseWriter
 	id     string
+	face   *face // nil for /v1
 	key    Key
 	status int
 	cause  error // what the caller was not told
@@ -57,9 +58,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	x.Header().Set("Cache-Control", "no-store")
 	x.Header().Set("X-Content-Type-Options", "nosniff")
-	if strings.HasPrefix(r.URL.Path, prefix) {
+	x.face = faceOf(r.URL.Path)
+	if strings.HasPrefix(r.URL.Path, prefix) || x.face != nil {
 		key, refused := h.authenticate(r)
 		x.key = key
+		if refused == nil && x.face == &clink && r.Header.Get("X-Timestamp") == "" {
+			refused = refuse(timestampExpired, "The header X-Timestamp is missing: the current time in milliseconds since 1970.")
+		}
 		if refused != nil {
 			x.fail(refused)
 			return
@@ -79,7 +84,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // fail answers with a problem, unless an answer has begun.
 func (x *exchange) fail(p *problem) {
 	x.cause = p.cause
-	if x.status == 0 {
+	switch {
+	case x.status != 0:
+	case x.face != nil:
+		x.face.refuse(x, p)
+	default:
 		p.write(x, x.id)
 	}
 }

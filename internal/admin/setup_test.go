@@ -2,12 +2,14 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -16,10 +18,13 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/managed"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -75,7 +80,22 @@ func newDesk(t *testing.T) *desk {
 	d.directory.SetEndpoints([]fanout.Endpoint{
 		endpoint("billing", event.Prod, "shop.>"), endpoint("ledger", event.Prod, "shop.order.*"), endpoint("billing", event.Test, "shop.>"),
 	})
-	if d.Handler, err = New(Config{Bus: b, Directory: d.directory,
+	file, err := config.Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := managed.Open(t.Context(), managed.Config{
+		Bus: b, Vault: vault.New(vault.Config{Bus: b, File: t.TempDir() + "/keyset.json"}), Logger: slog.New(slog.DiscardHandler),
+		Check: func(*config.Config) error { return nil }, Resolve: func(context.Context, string) error { return nil }, Changed: func() {},
+	}, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := deliver.NewGuard([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Handler, err = New(Config{Bus: b, Directory: d.directory, Managed: store, Guard: guard,
 		Logger: slog.New(slog.NewTextHandler(d.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}); err != nil {
 		t.Fatalf("new handler: %v", err)
 	}

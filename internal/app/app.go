@@ -13,12 +13,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/ingest"
 	"github.com/jethook/jethook/internal/admin"
 	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/managed"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 // Options is what the configuration does not say.
@@ -42,6 +46,9 @@ type App struct {
 	started   *config.Config // what the process was started with
 	telemetry *telemetry
 	bus       *bus.Bus
+	vault     *vault.Vault
+	guard     *deliver.Guard
+	managed   *managed.Store
 	ops       *listener
 
 	// of the role ingest; nil without it
@@ -49,7 +56,6 @@ type App struct {
 	public *listener
 
 	// of the role deliver; nil without it
-	guard    *deliver.Guard
 	client   *deliver.Client
 	registry *fanout.Registry
 
@@ -60,8 +66,15 @@ type App struct {
 
 	readiness readiness
 
-	mu     sync.Mutex // held by Reload
+	changed chan struct{} // something was made over the API
+
+	mu     sync.Mutex // held while a configuration or a change is put into force
 	config *config.Config
+
+	listing sync.Mutex // held while the directory is told of the lists
+
+	toldMu sync.Mutex
+	told   map[uuid.UUID]string // why an entry is not in force, by its ID
 }
 
 // New opens the bus and the listeners and puts the configuration into force;
@@ -71,7 +84,7 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	a = &App{options: options, started: c, config: c}
+	a = &App{options: options, started: c, config: c, changed: make(chan struct{}, 1), told: make(map[uuid.UUID]string)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -84,6 +97,15 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	if a.bus, err = bus.Open(opening, busConfig(c, a.options.Logger, a.telemetry.meter("bus"))); err != nil {
+		return a, err
+	}
+	if a.guard, err = deliver.NewGuard(c.Deliver.AllowNetworks); err != nil {
+		return a, fmt.Errorf("deliver.allow_networks: %w", err)
+	}
+	a.vault = vault.New(vault.Config{Bus: a.bus, Keyset: c.Encryption.Keyset.Reveal(), File: keysetFile(c)})
+	if a.managed, err = managed.Open(opening, managed.Config{
+		Bus: a.bus, Vault: a.vault, Logger: a.options.Logger, Check: Check, Resolve: a.guard.Resolve, Changed: a.onManaged,
+	}, c); err != nil {
 		return a, err
 	}
 	if has(c, config.RoleDeliver) {
@@ -129,17 +151,13 @@ func (a *App) openIngest(c *config.Config) error {
 
 func (a *App) openDelivery(c *config.Config) error {
 	var err error
-	if a.guard, err = deliver.NewGuard(c.Deliver.AllowNetworks); err != nil {
-		return fmt.Errorf("deliver.allow_networks: %w", err)
-	}
 	if a.client, err = deliver.NewClient(deliver.ClientConfig{Guard: a.guard, Version: a.options.Version}); err != nil {
 		return err
 	}
 	a.registry, err = fanout.New(fanout.Config{
 		Bus:        a.bus,
 		Client:     a.client,
-		Keyset:     c.Encryption.Keyset.Reveal(),
-		KeysetFile: keysetFile(c),
+		Vault:      a.vault,
 		ShowSecret: a.showSecret,
 		Logger:     a.options.Logger,
 		Tracer:     a.telemetry.tracer("deliver"),

@@ -101,7 +101,7 @@ func TestThePackageTableIsTheCode(t *testing.T) {
 func TestOnlyTheBusKnowsTheServer(t *testing.T) {
 	for prefix, allowed := range map[string][]string{
 		"github.com/nats-io/nats-server": {"internal/bus"},
-		"github.com/nats-io/nats.go":     {"internal/bus", "deliver", "fanout"},
+		"github.com/nats-io/nats.go":     {"internal/bus", "internal/managed", "deliver", "fanout"},
 		// v5 comes in through OpenTelemetry; the schedule is v4's.
 		"github.com/cenkalti/backoff/v5": nil,
 	} {

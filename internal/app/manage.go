@@ -14,7 +14,7 @@ import (
 func (a *App) openAdmin(c *config.Config) error {
 	a.directory = fanout.NewDirectory(a.bus, c.Deliver.DisableAfter)
 	var err error
-	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Logger: a.options.Logger}); err != nil {
+	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Logger: a.options.Logger}); err != nil {
 		return err
 	}
 	if a.private, err = listen(c.Listen.Admin, a.admin); err != nil {
@@ -23,10 +23,9 @@ func (a *App) openAdmin(c *config.Config) error {
 	return nil
 }
 
-// applyAdmin gives the management API the file's endpoints and keys. A file
-// without keys has those take effect that the bus keeps, which are made and
-// shown once.
-func (a *App) applyAdmin(ctx context.Context, c *config.Config, endpoints []fanout.Endpoint) error {
+// applyKeys gives the management API the file's keys. A file without keys has
+// those take effect that the bus keeps, which are made and shown once.
+func (a *App) applyKeys(ctx context.Context, c *config.Config) error {
 	keys := make([]admin.Key, 0, len(c.Admin.Keys))
 	for i, secret := range c.Admin.Keys {
 		key, err := admin.ParseKey(secret.Reveal())
@@ -41,7 +40,6 @@ func (a *App) applyAdmin(ctx context.Context, c *config.Config, endpoints []fano
 			return err
 		}
 	}
-	a.directory.SetEndpoints(endpoints)
 	a.admin.SetKeys(keys)
 	return nil
 }

@@ -22,52 +22,56 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 		a.options.Logger.Warn("these settings changed and take effect when jethook is started again", "keys", fixed)
 	}
 	if err := a.apply(ctx, c); err != nil {
-		if a.guard != nil {
-			err = errors.Join(err, a.guard.Allow(a.config.Deliver.AllowNetworks))
-		}
-		return err
+		a.managed.SetFile(a.config)
+		return errors.Join(err, a.guard.Allow(a.config.Deliver.AllowNetworks))
 	}
 	a.config = c
 	a.options.Logger.Info("configuration is in force", "sources", len(c.Sources), "endpoints", len(c.Endpoints), "subscribers", len(c.Subscribers))
 	return nil
 }
 
-// apply gives each stage its part of the configuration. Sources come last, so
-// that an event of a new source finds the endpoints that want it.
+// apply puts a configuration into force.
 func (a *App) apply(ctx context.Context, c *config.Config) error {
-	sources, err := ingestSources(c)
-	if err != nil {
-		return err
-	}
-	endpoints, err := fanoutEndpoints(c)
-	if err != nil {
-		return err
-	}
+	a.managed.SetFile(c)
 	for _, warning := range Warnings(c) {
 		a.options.Logger.Warn(warning.Text, "by", warning.By, "pattern", warning.Pattern)
 	}
-	if a.registry != nil {
-		if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
-			return err
-		}
+	if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
+		return err
+	}
+	if a.client != nil {
 		a.client.Close() // connections that are open were checked against the networks before
-		if err := a.registry.Apply(ctx, endpoints, fanoutSubscribers(c)); err != nil {
-			return err
-		}
+	}
+	if err := a.applyLists(ctx, c); err != nil {
+		return err
 	}
 	if a.admin != nil {
-		if err := a.applyAdmin(ctx, c, endpoints); err != nil {
+		return a.applyKeys(ctx, c)
+	}
+	return nil
+}
+
+// applyLists gives each stage its part of the lists. Sources come last, so that
+// an event of a new source finds the endpoints that want it.
+func (a *App) applyLists(ctx context.Context, c *config.Config) error {
+	all, err := a.assemble()
+	if err != nil {
+		return err
+	}
+	if a.registry != nil {
+		if err := a.registry.Apply(ctx, all.endpoints, all.subscribers); err != nil {
 			return err
 		}
 	}
+	a.list()
 	if c.NATS.UseEmbedded() && c.NATS.Embedded.Listen != "" {
-		if err := a.bus.SetUsers(busUsers(c)); err != nil {
+		if err := a.bus.SetUsers(all.users); err != nil {
 			return err
 		}
 	}
 	if a.ingest != nil {
-		a.clampBodies(sources)
-		return a.ingest.SetSources(sources)
+		a.clampBodies(all.sources)
+		return a.ingest.SetSources(all.sources)
 	}
 	return nil
 }

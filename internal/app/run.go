@@ -56,6 +56,8 @@ func (a *App) Run(ctx context.Context) error {
 	if a.private != nil {
 		group.Go(a.private.serve)
 	}
+	group.Go(func() error { return a.managed.Run(delivering) })
+	group.Go(func() error { a.follow(delivering); return nil })
 	group.Go(func() error {
 		defer close(delivered)
 		if a.registry == nil {

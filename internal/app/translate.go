@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/base64"
-	"fmt"
 	"log/slog"
 	"net/http"
 
@@ -60,18 +59,6 @@ func busUsers(c *config.Config) []bus.User {
 	return users
 }
 
-func ingestSources(c *config.Config) ([]ingest.Source, error) {
-	sources := make([]ingest.Source, 0, len(c.Sources))
-	for _, s := range c.Sources {
-		source, err := ingestSource(s)
-		if err != nil {
-			return nil, fmt.Errorf("source %s: %w", s.Name, err)
-		}
-		sources = append(sources, source)
-	}
-	return sources, nil
-}
-
 func ingestSource(s config.Source) (ingest.Source, error) {
 	preset, err := Resolve(s)
 	if err != nil {
@@ -108,18 +95,6 @@ func ingestSource(s config.Source) (ingest.Source, error) {
 		RejectStatus: preset.RejectStatus,
 		PublicURL:    s.PublicURL,
 	}, nil
-}
-
-func fanoutEndpoints(c *config.Config) ([]fanout.Endpoint, error) {
-	endpoints := make([]fanout.Endpoint, 0, len(c.Endpoints))
-	for _, e := range c.Endpoints {
-		endpoint, err := fanoutEndpoint(e)
-		if err != nil {
-			return nil, fmt.Errorf("endpoint %s: %w", e.Name, err)
-		}
-		endpoints = append(endpoints, endpoint)
-	}
-	return endpoints, nil
 }
 
 func fanoutEndpoint(e config.Endpoint) (fanout.Endpoint, error) {
@@ -177,14 +152,8 @@ func authorization(a config.Auth) string {
 
 func endpointTLS(t config.TLS) deliver.TLS { return deliver.NewTLS(t.CA, t.Cert, t.Key.Reveal()) }
 
-func fanoutSubscribers(c *config.Config) []fanout.Subscriber {
-	subscribers := make([]fanout.Subscriber, 0, len(c.Subscribers))
-	for _, s := range c.Subscribers {
-		subscribers = append(subscribers, fanout.Subscriber{
-			Name: s.Name, Env: event.Env(s.Env), Events: patterns(s.Events, s.AllEvents),
-		})
-	}
-	return subscribers
+func fanoutSubscriber(s config.Subscriber) fanout.Subscriber {
+	return fanout.Subscriber{Name: s.Name, Env: event.Env(s.Env), Events: patterns(s.Events, s.AllEvents)}
 }
 
 // patterns trusts what the configuration has checked.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // command is the program that is measured.
@@ -72,7 +73,8 @@ func (b *bench) configFile(store string) string { return b.store(store) + ".yaml
 // endpoint gets the events of its patterns from the first one on.
 type endpoint struct {
 	name, url string
-	events    []string // none: all
+	events    []string      // none: all
+	timeout   time.Duration // zero: the default
 }
 
 func configuration(dir, durability string, endpoints []endpoint) map[string]any {
@@ -82,6 +84,9 @@ func configuration(dir, durability string, endpoints []endpoint) map[string]any 
 		if entry["all_events"] = true; e.events != nil {
 			delete(entry, "all_events")
 			entry["events"] = e.events
+		}
+		if e.timeout > 0 {
+			entry["timeout"] = e.timeout.String()
 		}
 		list = append(list, entry)
 	}

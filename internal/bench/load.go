@@ -32,6 +32,7 @@ type load struct {
 	address           string
 	connections, size int
 	types             int // how many events have names of their own; 0 is 1
+	rate              int // requests a second over all connections; 0 is as many as are answered
 }
 
 // sample is one request that was answered 2xx.
@@ -74,17 +75,21 @@ func (l load) run(ctx context.Context, more func() bool) ([]sample, error) {
 	defer cancel(nil)
 	prefix := "msg_" + strconv.FormatInt(time.Now().UnixNano(), 36) + "_"
 	samples := make([][]sample, l.connections)
+	begun := time.Now()
 	var group sync.WaitGroup
 	for i := range samples {
 		group.Go(func() {
-			c, err := l.dial(ctx, prefix+strconv.Itoa(i)+"_")
+			c, err := l.dial(ctx, prefix+strconv.Itoa(i)+"_", i)
 			if err != nil {
 				cancel(err)
 				return
 			}
 			defer c.socket.Close()
 			defer context.AfterFunc(ctx, func() { _ = c.socket.Close() })()
-			for ctx.Err() == nil && more() {
+			for turn := i; ctx.Err() == nil && more(); turn += l.connections {
+				if l.rate > 0 {
+					time.Sleep(time.Until(begun.Add(time.Duration(turn) * time.Second / time.Duration(l.rate))))
+				}
 				s, err := c.exchange()
 				if err != nil {
 					cancel(err)
@@ -102,13 +107,13 @@ func (l load) run(ctx context.Context, more func() bool) ([]sample, error) {
 	return all, context.Cause(ctx)
 }
 
-func (l load) dial(ctx context.Context, prefix string) (*connection, error) {
+func (l load) dial(ctx context.Context, prefix string, number int) (*connection, error) {
 	var dialer net.Dialer
 	socket, err := dialer.DialContext(ctx, "tcp", l.address)
 	if err != nil {
 		return nil, err
 	}
-	return &connection{socket: socket, reader: bufio.NewReader(socket), mac: newMAC(), prefix: prefix, load: l}, nil
+	return &connection{socket: socket, reader: bufio.NewReader(socket), mac: newMAC(), prefix: prefix, first: number, load: l}, nil
 }
 
 // connection sends one request after the other.
@@ -117,6 +122,7 @@ type connection struct {
 	reader *bufio.Reader
 	mac    hash.Hash
 	prefix string // of ids
+	first  int    // the connection's number
 	load   load
 
 	sent    int
@@ -150,7 +156,7 @@ func (c *connection) exchange() (sample, error) {
 }
 
 func (c *connection) compose(id, timestamp string) {
-	c.body = webhookBody(c.body[:0], id, c.sent%max(1, c.load.types), c.load.size)
+	c.body = webhookBody(c.body[:0], id, (c.first+c.sent*c.load.connections)%max(1, c.load.types), c.load.size)
 	c.mac.Reset()
 	c.mac.Write([]byte(id + "." + timestamp + "."))
 	c.mac.Write(c.body)

@@ -105,6 +105,18 @@ func (r *report) addDelivering(rates, times map[string][]float64) {
 	add(rowThousand, newRatio(rates, rowThousand, rowEndpoint, 0), 10000)
 }
 
+func (r *report) addBeside(measured beside) {
+	r.addFigure(fmt.Sprintf("p99 of deliveries to %d endpoints", neighbours), median(measured[troubleNone]), "ms", 0)
+	for _, trouble := range []string{troubleHang, troubleFail} {
+		what := map[string]string{troubleHang: "beside one that hangs", troubleFail: "beside one that fails"}[trouble]
+		rounds := make([]float64, len(measured[trouble]))
+		for i := range rounds {
+			rounds[i] = 100 * measured[trouble][i] / measured[troubleNone][i]
+		}
+		r.addFigure(fmt.Sprintf("the same for %d, %s, of that", neighbours-1, what), median(rounds), "%", 110)
+	}
+}
+
 func (r *report) addFootprint(f footprint) {
 	r.addFigure("memory when idle", median(f.memory), "MB", 60)
 	r.addFigure("start to ready", median(f.start), "ms", 200)

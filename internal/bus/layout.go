@@ -24,7 +24,12 @@ const (
 	Endpoints = "ENDPOINTS" // bucket: the state of endpoints that replicas share
 	Secrets   = "SECRETS"   // bucket: generated secrets, encrypted
 	Keys      = "KEYS"      // bucket: hashes of generated API keys
+	Managed   = "MANAGED"   // bucket: what was made over the management API, encrypted
+	Replicas  = "REPLICAS"  // bucket: the processes that deliver; on a cluster alone
 )
+
+// ReplicaTTL is how long an entry of Replicas stays.
+const ReplicaTTL = 15 * time.Second
 
 // Roots of the subjects of those streams; the next tokens are environment and
 // endpoint.
@@ -103,11 +108,17 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 			return fmt.Errorf("stream %s: %w", want.Name, b.room(ctx, explain(err)))
 		}
 	}
-	for _, bucket := range []jetstream.KeyValueConfig{
+	buckets := []jetstream.KeyValueConfig{
 		{Bucket: Endpoints, Description: "state of endpoints", Replicas: b.config.Stream.Replicas},
 		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
 		{Bucket: Keys, Description: "hashes of generated API keys", Replicas: b.config.Stream.Replicas},
-	} {
+		{Bucket: Managed, Description: "sources, endpoints and subscribers made over the management API, encrypted", Replicas: b.config.Stream.Replicas, LimitMarkerTTL: 24 * time.Hour},
+	}
+	if b.server == nil {
+		buckets = append(buckets, jetstream.KeyValueConfig{Bucket: Replicas, Description: "processes that deliver",
+			Replicas: b.config.Stream.Replicas, TTL: ReplicaTTL, Storage: jetstream.MemoryStorage})
+	}
+	for _, bucket := range buckets {
 		if err := b.insist(ctx, func(ctx context.Context) error { return b.ensureBucket(ctx, bucket) }); err != nil {
 			return fmt.Errorf("bucket %s: %w", bucket.Bucket, explain(err))
 		}
@@ -222,7 +233,7 @@ func explain(err error) error {
 	case 10074, 10005:
 		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
 	case 10026, 10027, 10120:
-		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and three buckets, which are streams too, and two consumers for each endpoint", err)
+		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and five buckets, which are streams too, and two consumers for each endpoint", err)
 	case 10113:
 		return fmt.Errorf("%w: lift that demand, for RETRY and DEAD have no limit that could drop deliveries", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -36,6 +37,7 @@ const (
 type trimmer struct {
 	js     jetstream.JetStream
 	parked func(stream string) []*jetstream.ConsumerInfo // consumers that the server does not know
+	still  sync.Locker                                   // while it is locked, none is parked or unparked
 	logger *slog.Logger
 	held   map[event.Env]need // what was in the way when it was looked at last
 }
@@ -57,7 +59,11 @@ func (n *need) lower(other need) {
 }
 
 func newTrimmer(b *Bus, logger *slog.Logger) *trimmer {
-	return &trimmer{js: b.consumer, parked: b.parkedInfos, logger: logger, held: make(map[event.Env]need)}
+	t := &trimmer{js: b.consumer, parked: b.parkedInfos, still: new(sync.Mutex), logger: logger, held: make(map[event.Env]need)}
+	if b.cursors != nil {
+		t.still = &b.cursors.mu
+	}
+	return t
 }
 
 func (t *trimmer) run(ctx context.Context) {
@@ -186,28 +192,45 @@ func (t *trimmer) needed(ctx context.Context, env event.Env, stream jetstream.St
 	return first, bodies, nil
 }
 
-// consumers lowers first to what a consumer has not acknowledged. A list that
-// leaves out a consumer which exists, as that of a cluster may, is an error.
-// Those that are parked come first: one that is unparked meanwhile is seen
-// twice, and one that is parked meanwhile needs nothing.
+// consumers lowers first to what a consumer has not acknowledged. Those that are
+// parked come first: one that is unparked meanwhile is seen twice, and one that is
+// parked meanwhile needs nothing.
 func (t *trimmer) consumers(ctx context.Context, stream jetstream.Stream, first *need) error {
-	seen, anybody := make(map[string]bool), false
-	for _, info := range t.parked(stream.CachedInfo().Config.Name) {
-		anybody = true
-		if err := t.consumer(ctx, stream, info, first); err != nil {
-			return err
-		}
+	all := t.parked(stream.CachedInfo().Config.Name)
+	anybody := len(all) > 0
+	awake, err := t.awake(ctx, stream)
+	if err != nil {
+		return err
 	}
-	list := stream.ListConsumers(ctx)
-	for info := range list.Info() {
-		seen[info.Name] = true
+	for _, info := range append(all, awake...) {
 		anybody = anybody || keeps(info)
 		if err := t.consumer(ctx, stream, info, first); err != nil {
 			return err
 		}
 	}
+	if !anybody { // what nobody has had is no delivered history
+		first.lower(need{sequence: stream.CachedInfo().State.FirstSeq, by: "events that nobody has had: the stream has no consumer",
+			remedy: "add an endpoint or a subscriber, or raise nats.stream.max_bytes"})
+	}
+	return nil
+}
+
+// awake returns the consumers that the server knows. Its lists come in pages, of
+// which one begins later by as many consumers as were deleted before it: so none
+// is parked meanwhile, or one that exists could be left out. A list of a cluster
+// may leave one out for other reasons, and so the names are asked for as well; one
+// that does not answer is an error.
+func (t *trimmer) awake(ctx context.Context, stream jetstream.Stream) (all []*jetstream.ConsumerInfo, err error) {
+	t.still.Lock()
+	defer t.still.Unlock()
+	seen := make(map[string]bool)
+	list := stream.ListConsumers(ctx)
+	for info := range list.Info() {
+		seen[info.Name] = true
+		all = append(all, info)
+	}
 	if err := list.Err(); err != nil {
-		return fmt.Errorf("list consumers: %w", err)
+		return nil, fmt.Errorf("list consumers: %w", err)
 	}
 	names := stream.ConsumerNames(ctx)
 	for name := range names.Name() {
@@ -218,22 +241,15 @@ func (t *trimmer) consumers(ctx context.Context, stream jetstream.Stream, first 
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			continue
 		}
-		if err == nil {
-			anybody = anybody || keeps(left.CachedInfo())
-			err = t.consumer(ctx, stream, left.CachedInfo(), first)
-		}
 		if err != nil {
-			return fmt.Errorf("consumer %s: %w", name, err)
+			return nil, fmt.Errorf("consumer %s: %w", name, err)
 		}
+		all = append(all, left.CachedInfo())
 	}
 	if err := names.Err(); err != nil {
-		return fmt.Errorf("list consumers: %w", err)
+		return nil, fmt.Errorf("list consumers: %w", err)
 	}
-	if !anybody { // what nobody has had is no delivered history
-		first.lower(need{sequence: stream.CachedInfo().State.FirstSeq, by: "events that nobody has had: the stream has no consumer",
-			remedy: "add an endpoint or a subscriber, or raise nats.stream.max_bytes"})
-	}
-	return nil
+	return all, nil
 }
 
 // keeps reports whether a consumer has a place that it comes back to.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jethook/jethook/api"
 )
@@ -244,7 +246,7 @@ func TestAPausedEndpointGetsNothingAndLosesNothing(t *testing.T) {
 			t.Errorf("%+v, %v, want it paused since %s with 3 waiting and 1 retry", shown, err, paused.Since)
 		}
 	})
-	if resumed, err := b.manager(prodKey).Resume(t.Context(), "billing"); err != nil || resumed.State != "enabled" {
+	if resumed, err := b.manager(prodKey).Resume(t.Context(), "billing", api.Resume{}); err != nil || resumed.State != "enabled" {
 		t.Fatalf("%+v, %v, want it enabled", resumed, err)
 	}
 	got := billing.of(4)
@@ -271,7 +273,7 @@ func TestAnEndpointThatAnswered410IsResumed(t *testing.T) {
 		t.Errorf("%+v, %v, want it disabled because of a 410", shown, err)
 	}
 	back.Store(true)
-	if resumed, err := b.manager(prodKey).Resume(t.Context(), "billing"); err != nil || resumed.State != "enabled" {
+	if resumed, err := b.manager(prodKey).Resume(t.Context(), "billing", api.Resume{}); err != nil || resumed.State != "enabled" {
 		t.Fatalf("%+v, %v, want it enabled", resumed, err)
 	}
 	if got := r.next(); got.id() != id || got.status != http.StatusOK {
@@ -305,8 +307,44 @@ func TestAProcessWithTheRoleAdminAloneManagesASharedBus(t *testing.T) {
 		return err == nil && e.Waiting == 1
 	})
 	billing.empty()
-	done[api.Endpoint](t)(m.Resume(t.Context(), "billing"))
+	done[api.Endpoint](t)(m.Resume(t.Context(), "billing", api.Resume{}))
 	if got := billing.next(); got.id() != next {
 		t.Errorf("got %s, want %s", got.id(), next)
 	}
+}
+
+func TestAResumedEndpointGetsWhatWaitedAtTheRateThatWasChosen(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := startManaged(t, embeddedIn(t.TempDir()), sources(desk), adminKeys, endpoints(to("billing", r.server.URL, signed)))
+	client := b.manager(prodKey)
+	done[api.Endpoint](t)(client.Pause(t.Context(), "billing"))
+	first := time.Now()
+	const waited = 30
+	for i := range waited {
+		b.hand("order.paid", fmt.Sprint(i))
+	}
+	shown := done[api.Endpoint](t)(client.Endpoint(t.Context(), "billing"))
+	if shown.OldestWaiting.Before(first.Add(-time.Second)) || shown.ExpiresAt.Sub(shown.OldestWaiting) != 30*24*time.Hour {
+		t.Errorf("the oldest is shown to wait since %s and to expire at %s, want since %s and 30 days later", shown.OldestWaiting, shown.ExpiresAt, first)
+	}
+	if resumed := done[api.Endpoint](t)(client.Resume(t.Context(), "billing", api.Resume{Rate: "20/s"})); resumed.DrainRate != "20/s" || resumed.State != "enabled" {
+		t.Errorf("resumed as %+v, want at 20/s", resumed)
+	}
+	begun := r.next().at
+	b.kill() // the rate holds after a restart
+	b.run()
+	client = b.manager(prodKey)
+	var last delivery
+	for seen := map[string]bool{}; len(seen) < waited-1; seen[last.header.Get("webhook-id")] = true {
+		last = r.next()
+	}
+	if took := last.at.Sub(begun); took < (waited-4)*time.Second/20 {
+		t.Errorf("%d events were delivered in %v, want 20 a second", waited, took)
+	}
+	eventually(t, "its own rate holds again", func() bool {
+		return done[api.Endpoint](t)(client.Endpoint(t.Context(), "billing")).DrainRate == ""
+	})
+	_, err := client.Resume(t.Context(), "billing", api.Resume{Rate: "20"})
+	refusedAs(t, err, http.StatusUnprocessableEntity)
 }

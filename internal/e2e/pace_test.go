@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync/atomic"
@@ -82,5 +83,29 @@ func TestNoMoreAttemptsAreInFlightThanConcurrency(t *testing.T) {
 	r.of(events)
 	if got := most.Load(); got != limit {
 		t.Errorf("%d attempts were in flight at once, want %d", got, limit)
+	}
+}
+
+func TestReplicasShareTheRateOfAnEndpoint(t *testing.T) {
+	t.Parallel()
+	bus := newNATS(t)
+	r := newReceiver(t, nil)
+	parts := []string{bus.on(), sources(desk), endpoints(to("billing", r.server.URL, signed, "rate: 20/s"))}
+	one, other := start(t, parts...), start(t, parts...)
+	for _, b := range []*bridge{one, other} {
+		b.waitLog(`"replicas":2`)
+	}
+	const events = 60
+	for i := range events {
+		one.hand("order.paid", fmt.Sprint(i))
+	}
+	first := r.next().at
+	last := first
+	for range events - 1 {
+		last = r.next().at
+	}
+	// Each may begin two at once, and the work is not divided exactly.
+	if took := last.Sub(first); took < (events-10)*time.Second/20 {
+		t.Errorf("%d events were delivered in %v, want 20 a second by both together", events, took)
 	}
 }

@@ -1,4 +1,4 @@
-package fanout
+package vault
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 )
 
 func TestAKeysetDecryptsWhatItEncryptedForTheSamePlace(t *testing.T) {
-	text, err := generateKeyset()
+	text, err := GenerateKeyset()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package fanout
+package vault
 
 import (
 	"bytes"
@@ -51,7 +51,8 @@ func (k *Keyset) Decrypt(ciphertext []byte, associated string) ([]byte, error) {
 	return plaintext, nil
 }
 
-func generateKeyset() (string, error) {
+// GenerateKeyset returns a new keyset as ParseKeyset reads it. It is secret.
+func GenerateKeyset() (string, error) {
 	handle, err := keyset.NewHandle(aead.AES256GCMKeyTemplate())
 	if err != nil {
 		return "", err
@@ -80,7 +81,7 @@ func readKeysetFile(path string) (*Keyset, error) {
 // makeKeysetFile makes a keyset and returns it when it is on the disk: losing
 // it would lose every secret encrypted with it. A file that exists is an error.
 func makeKeysetFile(path string) (*Keyset, error) {
-	text, err := generateKeyset()
+	text, err := GenerateKeyset()
 	if err != nil {
 		return nil, fmt.Errorf("make a keyset: %w", err)
 	}

@@ -1,0 +1,220 @@
+package managed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/vault"
+)
+
+// Config is what a Store needs. Every field is required.
+type Config struct {
+	Bus    *bus.Bus
+	Vault  *vault.Vault
+	Logger *slog.Logger
+	// Check finds what is wrong with a configuration that package config cannot
+	// see. Its error is a *config.Problems.
+	Check func(*config.Config) error
+	// Resolve refuses the URL of an endpoint whose address is not allowed, as far as
+	// DNS knows it now. It is asked when the URL is set.
+	Resolve func(ctx context.Context, url string) error
+	// Changed is called after an entry was changed, here or by another replica,
+	// and when a secret's time is over. It returns soon and changes no entry.
+	Changed func()
+}
+
+// maxEntries bounds the memory. An entry takes a few kilobytes.
+const maxEntries = 20_000
+
+// watchPause comes before a broken watch is tried again.
+const watchPause = time.Second
+
+// Store is the entries, and those of the file beside them. It is safe for
+// concurrent use.
+type Store struct {
+	config Config
+	bucket jetstream.KeyValue
+	now    func() time.Time
+
+	mu      sync.Mutex
+	file    *config.Config
+	entries map[string]Entry  // by key
+	seen    map[string]uint64 // the newest revision of each key that changed while the process ran
+	views   map[string]view   // by key
+}
+
+// Open reads the entries. One that cannot be decrypted is an error that wraps
+// vault.ErrKeyset and names the remedy: to start without it would be to lose
+// what it is for. file is the configuration of the files.
+func Open(ctx context.Context, cfg Config, file *config.Config) (*Store, error) {
+	bucket, err := cfg.Bus.JetStream().KeyValue(ctx, bus.Managed)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bus.Managed, err)
+	}
+	s := &Store{config: cfg, bucket: bucket, now: time.Now, file: file,
+		entries: make(map[string]Entry), seen: make(map[string]uint64), views: make(map[string]view)}
+	watcher, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, fmt.Errorf("read bucket %s: %w", bus.Managed, err)
+	}
+	defer stopWatching(watcher)
+	for {
+		select {
+		case found, open := <-watcher.Updates():
+			if !open {
+				return nil, fmt.Errorf("read bucket %s: the watch ended", bus.Managed)
+			}
+			if found == nil { // all current values were before it
+				return s, nil
+			}
+			e, err := s.decrypt(found)
+			if err != nil {
+				return nil, err
+			}
+			s.entries[found.Key()] = e
+		case <-ctx.Done():
+			return nil, fmt.Errorf("read bucket %s: %w", bus.Managed, context.Cause(ctx))
+		}
+	}
+}
+
+// Run follows what other replicas change, until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := s.follow(ctx); err != nil && ctx.Err() == nil {
+			s.config.Logger.Warn("watch of what was made over the API is tried again", "error", err)
+			select {
+			case <-time.After(watchPause):
+			case <-ctx.Done():
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Store) follow(ctx context.Context) error {
+	watcher, err := s.bucket.WatchAll(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopWatching(watcher)
+	retire := time.NewTimer(s.retireIn())
+	defer retire.Stop()
+	for {
+		select {
+		case found, open := <-watcher.Updates():
+			if !open {
+				return errors.New("the watch ended")
+			}
+			if found != nil && s.note(found) {
+				s.config.Changed()
+			}
+		case <-retire.C:
+			s.config.Changed()
+		case <-ctx.Done():
+			return nil
+		}
+		retire.Reset(s.retireIn())
+	}
+}
+
+// note takes over what the watch tells, and reports whether it is news.
+func (s *Store) note(found jetstream.KeyValueEntry) bool {
+	deleted := found.Operation() != jetstream.KeyValuePut
+	var e Entry
+	if !deleted {
+		var err error
+		if e, err = s.decrypt(found); err != nil {
+			s.config.Logger.Error("an entry that was made over the API cannot be read, and what was known of it stays in force", "error", err)
+			return false
+		}
+	}
+	return s.put(found.Key(), e, found.Revision(), deleted)
+}
+
+// put takes over a revision, unless a newer one is known.
+func (s *Store) put(key string, e Entry, revision uint64, deleted bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if revision <= max(s.seen[key], s.entries[key].Revision) {
+		return false
+	}
+	if deleted {
+		s.seen[key] = revision
+		delete(s.entries, key)
+		delete(s.views, key)
+		return true
+	}
+	delete(s.seen, key)
+	s.entries[key] = e
+	return true
+}
+
+func (s *Store) decrypt(found jetstream.KeyValueEntry) (Entry, error) {
+	data, err := s.config.Vault.Decrypt(found.Value(), place(found.Key()))
+	if err != nil {
+		return Entry{}, fmt.Errorf("%s of bucket %s is stored encrypted: %w", found.Key(), bus.Managed, err)
+	}
+	e, err := decodeEntry(data, found.Revision())
+	if err != nil {
+		return Entry{}, fmt.Errorf("%s of bucket %s: %w", found.Key(), bus.Managed, err)
+	}
+	return e, nil
+}
+
+// place is what an entry is encrypted for.
+func place(key string) string { return "managed/" + key }
+
+// retireIn is how long it is until the next secret ceases to be valid.
+func (s *Store) retireIn() time.Duration {
+	const never = 24 * time.Hour // looked at again then
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next, now := never, s.now()
+	for _, e := range s.entries {
+		for _, r := range e.retiring {
+			if in := r.Until.Sub(now); in > 0 && in < next {
+				next = in
+			}
+		}
+	}
+	return next
+}
+
+// SetFile says what the files have now.
+func (s *Store) SetFile(file *config.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = file
+	clear(s.views)
+}
+
+// all returns the entries of a kind by name.
+func (s *Store) all(kind Kind) []Entry {
+	var found []Entry
+	for _, e := range s.entries {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	slices.SortFunc(found, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.Env, b.Env), cmp.Compare(a.Name, b.Name)) })
+	return found
+}
+
+// stopWatching ends a watch and takes what it still holds, without which its
+// goroutine could wait for ever to hand it over.
+func stopWatching(watcher jetstream.KeyWatcher) {
+	_ = watcher.Stop() // the only errors say that it has ended
+	for range watcher.Updates() {
+	}
+}
