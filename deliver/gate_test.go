@@ -285,7 +285,7 @@ func TestHowManyAreFetchedInAdvanceFollowsTheWindow(t *testing.T) {
 		{"quick, at a low rate", 16, 8, 8, time.Millisecond, 1, 8},
 	} {
 		endpoint := Endpoint{Concurrency: 16, Rate: test.rate}
-		s := &shift{Worker: &Worker{endpoint: endpoint, gate: newGate(16, false, time.Minute)}}
+		s := &shift{Worker: &Worker{endpoint: endpoint, pace: newPace(test.rate), gate: newGate(16, false, time.Minute)}}
 		s.gate.window.resize(test.window)
 		if got := s.inAdvance(test.batch, test.waited, test.size); got != test.want {
 			t.Errorf("%s: %d in advance, want %d", test.name, got, test.want)

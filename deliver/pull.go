@@ -100,7 +100,7 @@ func (s *shift) inAdvance(batch int, waited time.Duration, size int) int {
 	usual := pullBatch(s.endpoint)
 	suits, most := min(int(s.gate.window.size.Load()), usual), usual
 	quick := max(suits, min(slotAdvance*suits, maxAdvance))
-	if s.endpoint.Rate == 0 && waited*time.Duration(quick) <= advanceTime && quick*size <= advanceBytes {
+	if !s.pace.limited.Load() && waited*time.Duration(quick) <= advanceTime && quick*size <= advanceBytes {
 		suits, most = quick, max(usual, min(slotAdvance*usual, maxAdvance))
 	}
 	large := batch > usual && batch*size > advanceBytes

@@ -68,7 +68,7 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 	}
 	want := "c/b is 0.67, the target is at least 0.9\n" +
 		"d/e is 1.25, the target is at least 4\n" +
-		"h/f is 0.80, the target is at least 0.85\n" +
+		"h/f is 0.80, the target is at least 0.9\n" +
 		"i/h is 0.50, the target is at least 0.7\n" +
 		"j is 20 a second, the target is at least 10000\n" +
 		"memory when idle is 61 MB, the target is at most 60\n" +

@@ -55,16 +55,12 @@ func measure(ctx context.Context, s settings, progress io.Writer) (_ *report, er
 	if err != nil {
 		return nil, fmt.Errorf("delivering: %w", err)
 	}
-<<<<<<< HEAD
 	r.addDelivering(rates, times)
-=======
-	r.addDelivering(rates)
 	beside, err := b.neighbours(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("delivering beside trouble: %w", err)
 	}
 	r.addBeside(beside)
->>>>>>> main
 	f, err := b.footprint(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("footprint: %w", err)

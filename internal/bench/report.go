@@ -100,7 +100,7 @@ func (r *report) addDelivering(rates, times map[string][]float64) {
 	}
 	add(rowLoop, nil, 0)
 	add(rowDressed, newRatio(rates, rowEndpoint, rowDressed, 0), 0)
-	add(rowEndpoint, newRatio(rates, rowEndpoint, rowLoop, 0.85), 0)
+	add(rowEndpoint, newRatio(rates, rowEndpoint, rowLoop, 0.9), 0)
 	add(rowHundreds, newRatio(rates, rowHundreds, rowEndpoint, 0.7), 0)
 	add(rowThousand, newRatio(rates, rowThousand, rowEndpoint, 0), 10000)
 }
