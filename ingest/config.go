@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -91,6 +92,6 @@ func (c Config) complete() (Config, error) {
 	if c.BodyTimeout == 0 {
 		c.BodyTimeout = defaultBodyTimeout
 	}
-	c.TrustedProxies = normalPrefixes(c.TrustedProxies)
+	c.TrustedProxies = caller.Normal(c.TrustedProxies)
 	return c, nil
 }

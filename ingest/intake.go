@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/provider"
 )
 
@@ -109,7 +110,7 @@ func (in *intake) checkMethod() *problem {
 }
 
 func (in *intake) checkAddress() *problem {
-	if len(in.source.AllowIPs) == 0 || within(in.source.AllowIPs, in.address) {
+	if len(in.source.AllowIPs) == 0 || caller.Within(in.source.AllowIPs, in.address) {
 		return nil
 	}
 	return &problem{

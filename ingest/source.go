@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/provider"
 	"github.com/jethook/jethook/internal/signature"
@@ -99,7 +100,7 @@ func newSource(config Source, before *source) (*source, error) {
 	if config.RejectStatus == 0 {
 		config.RejectStatus = http.StatusUnauthorized
 	}
-	config.AllowIPs = normalPrefixes(config.AllowIPs)
+	config.AllowIPs = caller.Normal(config.AllowIPs)
 	s := &source{Source: config, labels: newLabels(config.Name)}
 	for _, name := range config.KeepHeaders {
 		s.keep = append(s.keep, keptHeader{http.CanonicalHeaderKey(name), strings.ToLower(name)})

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -24,11 +25,11 @@ const maxRequestID = 128
 // The id is that of the trace, so that one string finds the answer, the log
 // line and the trace; a trusted proxy may have given it one already.
 func (in *intake) identify() {
-	in.peer = peerAddress(in.r)
+	in.peer = caller.Peer(in.r)
 	in.address = in.peer
-	in.proxied = within(in.config.TrustedProxies, in.peer)
+	in.proxied = caller.Within(in.config.TrustedProxies, in.peer)
 	if in.proxied {
-		in.address = callerAddress(in.peer, in.r.Header["X-Forwarded-For"], in.config.TrustedProxies)
+		in.address = caller.Address(in.peer, in.r.Header["X-Forwarded-For"], in.config.TrustedProxies)
 	}
 	if in.config.Tracer != nil {
 		in.startSpan()

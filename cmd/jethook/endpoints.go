@@ -14,8 +14,8 @@ import (
 func newEndpoints() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "endpoints",
-		Short: "See how endpoints are doing, pause and resume them",
-		RunE:  demandCommand("list, show, pause or resume"),
+		Short: "Make endpoints, see how they are doing, pause and resume them",
+		RunE:  demandCommand("list, show, create, update, delete, rotate-secret, pause or resume"),
 	}
 	group.AddCommand(
 		newEndpointsList(),
@@ -25,6 +25,7 @@ func newEndpoints() *cobra.Command {
 in flight finish; events and retries wait, and none is lost before
 nats.stream.max_age.`, "  jethook endpoints pause billing", (*api.Client).Pause),
 		newEndpointsResume(),
+		newEndpointsCreate(), newEndpointsUpdate(), newEndpointsDelete(), newEndpointsRotate(),
 	)
 	return group
 }

@@ -5,22 +5,27 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/managed"
 )
 
-// Config is what a Handler needs. Every field is required.
+// Config is what a Handler needs. Every field is required but TrustedProxies.
 type Config struct {
 	Bus       *bus.Bus
 	Directory *fanout.Directory
 	Managed   *managed.Store
 	Guard     *deliver.Guard
 	Logger    *slog.Logger
+
+	// TrustedProxies are those whose X-Forwarded-For is believed; none by default.
+	TrustedProxies []netip.Prefix
 }
 
 const (
@@ -42,6 +47,7 @@ type Handler struct {
 	mux      *http.ServeMux
 	keys     atomic.Pointer[[]Key]
 	failures *failures
+	uses     uses
 }
 
 // New returns a handler of the whole listener.
@@ -49,6 +55,7 @@ func New(config Config) (*Handler, error) {
 	if config.Bus == nil || config.Directory == nil || config.Managed == nil || config.Guard == nil || config.Logger == nil {
 		return nil, errors.New("admin: Bus, Directory, Managed, Guard and Logger are required")
 	}
+	config.TrustedProxies = caller.Normal(config.TrustedProxies)
 	h := &Handler{config: config, now: time.Now, mux: http.NewServeMux(), failures: newFailures()}
 	h.keys.Store(new([]Key))
 	h.faceRoutes()
@@ -63,5 +70,5 @@ func New(config Config) (*Handler, error) {
 	return h, nil
 }
 
-// SetKeys replaces the keys that are taken.
+// SetKeys replaces the keys that are taken beside those that are entries.
 func (h *Handler) SetKeys(keys []Key) { h.keys.Store(&keys) }

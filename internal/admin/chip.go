@@ -116,7 +116,7 @@ func (h *Handler) readCHIP(ctx context.Context, fields map[string]any, change bo
 			found = append(found, wrong{"events", "Either this or all_events is required.", "required"})
 		}
 		found = append(found, chip.checkNames(names, "events")...)
-		for key, value := range h.selection(&chip, exchangeOf(ctx).key.env, names, all, before) {
+		for key, value := range h.selection(&chip, exchangeOf(ctx).key.Env, names, all, before) {
 			spec[key] = value
 		}
 	}
@@ -133,7 +133,7 @@ func (h *Handler) createCHIP(ctx context.Context, w http.ResponseWriter, r *http
 		return err
 	}
 	spec["signature"] = chip.style
-	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.env, chip.name, spec)
+	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.Env, chip.name, spec)
 	if err != nil {
 		return err
 	}

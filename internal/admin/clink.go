@@ -112,7 +112,7 @@ func (h *Handler) readClink(ctx context.Context, fields map[string]any, change b
 			found = append(found, wrong{"events", "At least one event is required.", "required"})
 		}
 		found = append(found, clink.checkNames(names, "events")...)
-		for key, value := range h.selection(&clink, exchangeOf(ctx).key.env, names, false, before) {
+		for key, value := range h.selection(&clink, exchangeOf(ctx).key.Env, names, false, before) {
 			spec[key] = value
 		}
 	}
@@ -165,7 +165,7 @@ func (h *Handler) makeClink(ctx context.Context, fields map[string]any) (faced, 
 		return faced{}, err
 	}
 	spec["signature"] = clink.style
-	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.env, clink.name, spec)
+	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.Env, clink.name, spec)
 	if err != nil {
 		return faced{}, err
 	}

@@ -22,7 +22,7 @@ type deadQuery struct {
 }
 
 func (h *Handler) listDead(ctx context.Context, q *deadQuery) (*output[api.List[api.Dead]], error) {
-	r := deliver.DeadRange{Env: exchangeOf(ctx).key.env, Endpoint: q.Endpoint}
+	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: q.Endpoint}
 	var err error
 	if r.Since, r.Until, err = q.bounds(h.now(), "query"); err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func (h *Handler) dead(ctx context.Context, id string) (deliver.DeadEvent, error
 	number, err := deadNumber(id)
 	var found deliver.DeadEvent
 	if err == nil {
-		found, err = deliver.DeadEventAt(ctx, h.config.Bus, exchangeOf(ctx).key.env, number)
+		found, err = deliver.DeadEventAt(ctx, h.config.Bus, exchangeOf(ctx).key.Env, number)
 	}
 	if errors.Is(err, bus.ErrNotFound) {
 		return found, refuse(notFound, "There is no such dead event in this environment. One that was retried or dropped is not listed any more.")
@@ -97,7 +97,7 @@ func (h *Handler) retryAllDead(ctx context.Context, in *retryDeadInput) (*output
 	if err := h.demandEndpoint(ctx, in.Body.Endpoint); err != nil {
 		return nil, err
 	}
-	r := deliver.DeadRange{Env: exchangeOf(ctx).key.env, Endpoint: in.Body.Endpoint}
+	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: in.Body.Endpoint}
 	var err error
 	if r.Since, r.Until, err = (Period{in.Body.Since, in.Body.Until}).bounds(h.now(), "body"); err != nil {
 		return nil, err

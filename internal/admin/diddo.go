@@ -99,7 +99,7 @@ func (h *Handler) readDiddo(ctx context.Context, fields map[string]any, change b
 			found = append(found, wrong{"events", "events is a list of at least one event type.", "required"})
 		}
 		found = append(found, diddo.checkNames(names, "events")...)
-		for key, value := range h.selection(&diddo, exchangeOf(ctx).key.env, names, false, before) {
+		for key, value := range h.selection(&diddo, exchangeOf(ctx).key.Env, names, false, before) {
 			spec[key] = value
 		}
 	}
@@ -141,7 +141,7 @@ func (h *Handler) createDiddo(ctx context.Context, w http.ResponseWriter, r *htt
 		return err
 	}
 	spec["signature"] = diddo.style
-	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.env, diddo.name, spec)
+	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.Env, diddo.name, spec)
 	if err != nil {
 		return err
 	}

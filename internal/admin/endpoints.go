@@ -43,14 +43,14 @@ func (h *Handler) listEndpoints(ctx context.Context, q *endpointsQuery) (*output
 			return nil, misplaced("query.event", err.Error())
 		}
 	}
-	all, err := h.config.Directory.List(ctx, exchangeOf(ctx).key.env)
+	all, err := h.config.Directory.List(ctx, exchangeOf(ctx).key.Env)
 	if err != nil {
 		return nil, err
 	}
 	all = slices.DeleteFunc(all, func(s fanout.Status) bool { return !q.selects(s) })
 	first := min(q.Offset, len(all))
 	last := min(first+q.Limit, len(all))
-	known := h.endpoints(exchangeOf(ctx).key.env)
+	known := h.endpoints(exchangeOf(ctx).key.Env)
 	found := make([]api.Endpoint, 0, last-first)
 	for _, s := range all[first:last] {
 		found = append(found, wireEndpoint(s, known[s.Name]))
@@ -64,12 +64,12 @@ type EndpointPath struct {
 }
 
 func (h *Handler) getEndpoint(ctx context.Context, in *EndpointPath) (*endpointOutput, error) {
-	s, err := h.config.Directory.Get(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name))
+	s, err := h.config.Directory.Get(ctx, exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name))
 	return h.endpointAnswer(ctx, s, err)
 }
 
 func (h *Handler) pauseEndpoint(ctx context.Context, in *EndpointPath) (*endpointOutput, error) {
-	s, err := h.config.Directory.Pause(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name))
+	s, err := h.config.Directory.Pause(ctx, exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name))
 	return h.endpointAnswer(ctx, s, err)
 }
 
@@ -85,7 +85,7 @@ func (h *Handler) resumeEndpoint(ctx context.Context, in *struct {
 			return nil, misplaced("body.rate", "is not a rate such as 50/s, 100/m or 10/h")
 		}
 	}
-	s, err := h.config.Directory.Resume(ctx, exchangeOf(ctx).key.env, h.nameOf(ctx, in.Name), float64(perSecond))
+	s, err := h.config.Directory.Resume(ctx, exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name), float64(perSecond))
 	return h.endpointAnswer(ctx, s, err)
 }
 
@@ -106,7 +106,7 @@ func (h *Handler) endpointAnswer(ctx context.Context, s fanout.Status, err error
 	case err != nil:
 		return nil, err
 	}
-	known := h.endpoints(exchangeOf(ctx).key.env)[s.Name]
+	known := h.endpoints(exchangeOf(ctx).key.Env)[s.Name]
 	out := &endpointOutput{Status: http.StatusOK, Body: wireEndpoint(s, known)}
 	if known != nil && known.Entry != nil {
 		out.ETag = etag(known.Entry)
@@ -120,7 +120,7 @@ func noEndpoint() *problem {
 
 // demandEndpoint refuses the name of an endpoint that there is not.
 func (h *Handler) demandEndpoint(ctx context.Context, name string) error {
-	err := h.config.Directory.Has(ctx, exchangeOf(ctx).key.env, name)
+	err := h.config.Directory.Has(ctx, exchangeOf(ctx).key.Env, name)
 	if errors.Is(err, bus.ErrNotFound) {
 		return noEndpoint()
 	}
@@ -151,7 +151,7 @@ func (h *Handler) nameOf(ctx context.Context, text string) string {
 	if !strings.HasPrefix(text, endpointID) {
 		return text
 	}
-	for name, l := range h.endpoints(exchangeOf(ctx).key.env) {
+	for name, l := range h.endpoints(exchangeOf(ctx).key.Env) {
 		if wireID(endpointID, l.ID()) == text {
 			return name
 		}

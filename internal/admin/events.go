@@ -29,7 +29,7 @@ func (q *eventsQuery) pattern() (event.Pattern, error) {
 }
 
 func (h *Handler) listEvents(ctx context.Context, q *eventsQuery) (*output[api.List[api.Event]], error) {
-	r := bus.EventRange{Env: exchangeOf(ctx).key.env}
+	r := bus.EventRange{Env: exchangeOf(ctx).key.Env}
 	var err error
 	if r.Pattern, err = q.pattern(); err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ type EventPath struct {
 
 // event finds the event of a path.
 func (h *Handler) event(ctx context.Context, id string) (bus.Stored, error) {
-	env := exchangeOf(ctx).key.env
+	env := exchangeOf(ctx).key.Env
 	var found bus.Stored
 	var err error
 	if sequence, notNumber := strconv.ParseUint(id, 10, 64); notNumber == nil {

@@ -118,7 +118,7 @@ func (h *Handler) faced(f *face, env event.Env, l *managed.Listed[config.Endpoin
 
 // allFaced shows all endpoints of the caller's environment, the oldest first.
 func (h *Handler) allFaced(ctx context.Context, f *face) []faced {
-	env := exchangeOf(ctx).key.env
+	env := exchangeOf(ctx).key.Env
 	var all []faced
 	for _, l := range h.endpoints(env) {
 		all = append(all, h.faced(f, env, l))

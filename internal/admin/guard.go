@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/jethook/jethook/internal/caller"
+	"github.com/jethook/jethook/internal/managed"
 )
 
 // maxClockSkew is how far X-Timestamp may be off, where it is sent.
@@ -24,25 +27,44 @@ const (
 	maxAddresses = 10_000
 )
 
-// authenticate finds out whose key the request has.
+// authenticate finds out whose key the request has, and whether it may be used so.
 func (h *Handler) authenticate(r *http.Request) (Key, *problem) {
 	text := presented(r.Header)
 	if text == "" {
 		return Key{}, refuse(keyMissing, "Send an API key as Authorization: Bearer KEY or X-API-KEY: KEY.")
 	}
-	failed := h.failures.of(peer(r), h.now())
+	from := h.caller(r)
+	failed := h.failures.of(network(from), h.now())
 	if wait := blocked(failed, h.now()); wait > 0 {
 		return Key{}, &problem{code: tooManyFailures, retryAfter: wait, detail: "This address has sent too many wrong keys. Wait, and check the key."}
 	}
-	key, ok := find(*h.keys.Load(), text)
-	if !ok {
+	key, ok := find(h.all(), text)
+	switch {
+	case !ok && managed.Mistyped(text), ok && key.Deleted:
+		ok = false
+		fallthrough
+	case !ok:
 		failed.AllowN(h.now(), 1)
+		if managed.Mistyped(text) {
+			return Key{}, refuse(keyUnknown, "The API key is mistyped or cut off: its last characters do not fit the others.")
+		}
 		return Key{}, refuse(keyUnknown, "The API key is not one of this bridge's. Check it for missing characters, and admin.keys of the configuration.")
+	case !key.Valid(h.now()):
+		return key, refuse(keyExpired, "The API key has expired. Use the one that it was rolled to, or make another.")
+	case len(key.Allow) > 0 && !caller.Within(key.Allow, from):
+		return key, refuse(addressRefused, "The API key may not be used from this address. Behind a proxy, the proxy must be among listen.trusted_proxies.")
+	case key.ReadOnly && r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return key, refuse(keyReadOnly, "The API key may read and change nothing. Use another one.")
 	}
 	if stamp := r.Header.Get("X-Timestamp"); stamp != "" && !timely(stamp, h.now()) {
 		return key, refuse(timestampExpired, "X-Timestamp is not in milliseconds within five minutes of now. Check the clock.")
 	}
 	return key, nil
+}
+
+// caller is the address that a request comes from.
+func (h *Handler) caller(r *http.Request) netip.Addr {
+	return caller.Address(caller.Peer(r), r.Header["X-Forwarded-For"], h.config.TrustedProxies)
 }
 
 // presented is the key that the request has, or empty.
@@ -59,17 +81,12 @@ func timely(stamp string, now time.Time) bool {
 	return err == nil && time.UnixMilli(ms).Sub(now).Abs() <= maxClockSkew
 }
 
-// peer is the network that a request comes from: the address of IPv4, and of
-// IPv6 the 64 bits that one customer has.
-func peer(r *http.Request) netip.Addr {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	address := from.Addr().Unmap().WithZone("")
+// network is that of an address, for the limit of wrong keys: the address of IPv4,
+// and of IPv6 the 64 bits that one customer has.
+func network(address netip.Addr) netip.Addr {
 	if address.Is6() {
-		network, _ := address.Prefix(64) // an address of 128 bits has that many
-		return network.Addr()
+		prefix, _ := address.Prefix(64) // an address of 128 bits has that many
+		return prefix.Addr()
 	}
 	return address
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -70,10 +71,10 @@ func TestAnAddressThatGuessesIsNotListenedTo(t *testing.T) {
 
 func TestWhatIsRememberedOfAddressesIsBounded(t *testing.T) {
 	f, now := newFailures(), time.Now()
-	first := peer(&http.Request{RemoteAddr: "10.0.0.1:1"})
+	first := network(caller.Peer(&http.Request{RemoteAddr: "10.0.0.1:1"}))
 	f.of(first, now).AllowN(now, failureBurst)
 	for n := range 2 * maxAddresses {
-		f.of(peer(&http.Request{RemoteAddr: fmt.Sprintf("[2001:db8:%x:%x::1]:1", n>>16, n&0xffff)}), now)
+		f.of(network(caller.Peer(&http.Request{RemoteAddr: fmt.Sprintf("[2001:db8:%x:%x::1]:1", n>>16, n&0xffff)})), now)
 	}
 	if len(f.limits) > maxAddresses {
 		t.Errorf("%d addresses are remembered, want %d at most", len(f.limits), maxAddresses)

@@ -20,7 +20,7 @@ func TestReplicasThatStartTogetherShowOneKeyForEachEnvironment(t *testing.T) {
 	var starting errgroup.Group
 	for i := range found {
 		starting.Go(func() (err error) {
-			found[i], err = GeneratedKeys(t.Context(), d.bus, func(env event.Env, text string) {
+			found[i], err = GeneratedKeys(t.Context(), d.bus, func(event.Env) bool { return true }, func(env event.Env, text string) {
 				mu.Lock()
 				defer mu.Unlock()
 				shown[env] = append(shown[env], text)
@@ -36,7 +36,7 @@ func TestReplicasThatStartTogetherShowOneKeyForEachEnvironment(t *testing.T) {
 			t.Fatalf("%s: %d keys were shown, want one", env, len(shown[env]))
 		}
 		for i, keys := range found {
-			if key, ok := find(keys, shown[env][0]); !ok || key.env != env {
+			if key, ok := find(keys, shown[env][0]); !ok || key.Env != env {
 				t.Errorf("replica %d does not take the key of %s", i, env)
 			}
 		}

@@ -39,7 +39,7 @@ func (h *Handler) createEndpoint(ctx context.Context, in *endpointBody) (*endpoi
 	if spec["name"] == "ensure" {
 		return nil, misplaced("body.name", "is the path of another operation; choose another name")
 	}
-	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.env, "", spec)
+	e, err := h.config.Managed.Create(ctx, managed.Endpoints, exchangeOf(ctx).key.Env, "", spec)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func (h *Handler) ensureEndpoint(ctx context.Context, in *struct {
 	if in.Body.URL == "" {
 		return nil, misplaced("body.url", "is missing; it says which endpoint is meant")
 	}
-	for _, l := range h.endpoints(exchangeOf(ctx).key.env) {
+	for _, l := range h.endpoints(exchangeOf(ctx).key.Env) {
 		if l.Config.URL != in.Body.URL {
 			continue
 		}
@@ -153,7 +153,7 @@ const maxEdits = 5
 // meant one state of it alone.
 func (h *Handler) edit(ctx context.Context, kind managed.Kind, name, match string, act func(managed.Entry) (managed.Entry, error)) (managed.Entry, error) {
 	for try := 1; ; try++ {
-		e, err := h.config.Managed.Get(kind, exchangeOf(ctx).key.env, name)
+		e, err := h.config.Managed.Get(kind, exchangeOf(ctx).key.Env, name)
 		if errors.Is(err, bus.ErrNotFound) && kind == managed.Endpoints {
 			return e, noEndpoint()
 		}

@@ -25,6 +25,10 @@ const (
 	badRequest       code = "bad_request"
 	keyMissing       code = "key_missing"
 	keyUnknown       code = "key_unknown"
+	keyExpired       code = "key_expired"
+	keyReadOnly      code = "key_read_only"
+	addressRefused   code = "address_refused"
+	lastKey          code = "last_key"
 	timestampExpired code = "timestamp_expired"
 	notFound         code = "not_found"
 	methodNotAllowed code = "method_not_allowed"
@@ -50,6 +54,10 @@ var titles = map[code]struct {
 	badRequest:       {http.StatusBadRequest, "Request not readable"},
 	keyMissing:       {http.StatusUnauthorized, "Key missing"},
 	keyUnknown:       {http.StatusUnauthorized, "Key unknown"},
+	keyExpired:       {http.StatusUnauthorized, "Key expired"},
+	keyReadOnly:      {http.StatusForbidden, "Key for reading alone"},
+	addressRefused:   {http.StatusForbidden, "Address not allowed"},
+	lastKey:          {http.StatusConflict, "Last key"},
 	timestampExpired: {http.StatusUnauthorized, "Request outside its time"},
 	notFound:         {http.StatusNotFound, "Not found"},
 	methodNotAllowed: {http.StatusMethodNotAllowed, "Method not allowed"},

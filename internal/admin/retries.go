@@ -24,7 +24,7 @@ func (h *Handler) changeRetries(ctx context.Context, name string,
 	if err := h.demandEndpoint(ctx, name); err != nil {
 		return nil, err
 	}
-	count, more, err := change(ctx, h.config.Bus, exchangeOf(ctx).key.env, name)
+	count, more, err := change(ctx, h.config.Bus, exchangeOf(ctx).key.Env, name)
 	if err != nil {
 		return nil, err
 	}

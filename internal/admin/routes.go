@@ -60,6 +60,13 @@ func (h *Handler) routes() huma.API {
 	register(of, accepted(post("dead-retry-all", "/v1/dead/retry", "Deliver an endpoint's dead events again, up to 1000 in one request")), h.retryAllDead)
 	register(of, remove("dead-drop", "/v1/dead/{id}", "Take a dead event from the list for good"), h.dropDead)
 
+	register(of, get("keys-list", "/v1/keys", "List the API keys of the environment"), h.listKeys)
+	register(of, get("keys-get", "/v1/keys/{id}", "Show an API key"), h.getKey)
+	register(of, created(post("keys-create", "/v1/keys", "Make an API key; its text is shown this once")), h.createKey)
+	register(of, put("keys-update", "/v1/keys/{id}", "Rename an API key, or restrict it"), h.updateKey)
+	register(of, created(post("keys-roll", "/v1/keys/{id}/roll", "Replace an API key, which expires now or later")), h.rollKey)
+	register(of, emptied(remove("keys-delete", "/v1/keys/{id}", "Delete an API key, unless it is the last valid one")), h.deleteKey)
+
 	// The framework's own form of errors, which explain replaces.
 	delete(registry.Map(), "ErrorModel")
 	delete(registry.Map(), "ErrorDetail")
@@ -101,7 +108,7 @@ func remove(id, path, summary string) huma.Operation {
 }
 
 // statuses are the refusals that every operation may have.
-var statuses = []int{400, 401, 404, 409, 412, 413, 422, 429, 500, 503}
+var statuses = []int{400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 503}
 
 // register adds an operation. Whatever error its handler returns becomes a
 // problem, and its cause goes to the log.

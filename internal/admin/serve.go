@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -17,6 +18,7 @@ type exchange struct {
 	id     string
 	face   *face // nil for /v1
 	key    Key
+	from   netip.Addr // who asks
 	status int
 	cause  error // what the caller was not told
 }
@@ -55,10 +57,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.fail(&problem{code: internal, detail: "Something went wrong; the log has it under this request_id.", cause: fmt.Errorf("panic: %v", panicked)})
 		}
 		h.log(x, r, h.now().Sub(begun))
+		h.used(x)
 	}()
 	x.Header().Set("Cache-Control", "no-store")
 	x.Header().Set("X-Content-Type-Options", "nosniff")
-	x.face = faceOf(r.URL.Path)
+	x.face, x.from = faceOf(r.URL.Path), h.caller(r)
 	if strings.HasPrefix(r.URL.Path, prefix) || x.face != nil {
 		key, refused := h.authenticate(r)
 		x.key = key
@@ -120,18 +123,18 @@ func (d *discarded) WriteHeader(status int)      { d.status = status }
 func (h *Handler) log(x *exchange, r *http.Request, took time.Duration) {
 	level := slog.LevelDebug
 	switch {
-	case x.status >= http.StatusInternalServerError, x.status == http.StatusUnauthorized, x.status == http.StatusTooManyRequests:
+	case x.status >= http.StatusInternalServerError, x.status == http.StatusUnauthorized, x.status == http.StatusForbidden, x.status == http.StatusTooManyRequests:
 		level = slog.LevelWarn
 	case r.Method != http.MethodGet:
 		level = slog.LevelInfo
 	}
 	attributes := []slog.Attr{
 		slog.String("request_id", x.id), slog.String("method", r.Method), slog.String("path", loggedPath(r)),
-		slog.Int("status", x.status), slog.String("address", r.RemoteAddr),
+		slog.Int("status", x.status), slog.String("address", h.caller(r).String()),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1e3),
 	}
-	if x.key.env != "" {
-		attributes = append(attributes, slog.String("env", string(x.key.env)), slog.String("key", x.key.name()))
+	if x.key.Env != "" {
+		attributes = append(attributes, slog.String("env", string(x.key.Env)), slog.String("key", x.key.name()))
 	}
 	if x.cause != nil {
 		attributes = append(attributes, slog.String("error", x.cause.Error()))

@@ -3,18 +3,20 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/admin"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/managed"
 )
 
 // openAdmin makes the management API. Its keys and endpoints follow in apply.
 func (a *App) openAdmin(c *config.Config) error {
 	a.directory = fanout.NewDirectory(a.bus, c.Deliver.DisableAfter)
 	var err error
-	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Logger: a.options.Logger}); err != nil {
+	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Logger: a.options.Logger, TrustedProxies: c.Listen.TrustedProxies}); err != nil {
 		return err
 	}
 	if a.private, err = listen(c.Listen.Admin, a.admin); err != nil {
@@ -23,8 +25,9 @@ func (a *App) openAdmin(c *config.Config) error {
 	return nil
 }
 
-// applyKeys gives the management API the file's keys. A file without keys has
-// those take effect that the bus keeps, which are made and shown once.
+// applyKeys gives the management API the file's keys and those that the bus has
+// since the first start, which are made and shown once where there is no key of
+// their environment.
 func (a *App) applyKeys(ctx context.Context, c *config.Config) error {
 	keys := make([]admin.Key, 0, len(c.Admin.Keys))
 	for i, secret := range c.Admin.Keys {
@@ -34,13 +37,15 @@ func (a *App) applyKeys(ctx context.Context, c *config.Config) error {
 		}
 		keys = append(keys, key)
 	}
-	if len(keys) == 0 {
-		var err error
-		if keys, err = admin.GeneratedKeys(ctx, a.bus, a.showKey); err != nil {
-			return err
-		}
+	missing := func(env event.Env) bool {
+		return !slices.ContainsFunc(keys, func(k admin.Key) bool { return k.Env == env }) &&
+			!slices.ContainsFunc(a.managed.Keys(), func(k managed.Key) bool { return k.Env == env })
 	}
-	a.admin.SetKeys(keys)
+	generated, err := admin.GeneratedKeys(ctx, a.bus, missing, a.showKey)
+	if err != nil {
+		return err
+	}
+	a.admin.SetKeys(append(keys, generated...))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -41,4 +42,36 @@ func (b *Bus) CreateKey(ctx context.Context, env event.Env, hash string) (bool, 
 		return false, fmt.Errorf("keep the API key of %s: %w", env, err)
 	}
 	return true, b.Sync()
+}
+
+// usedRoot begins the entries of Keys that say when a key was used last.
+const usedRoot = "used."
+
+// NoteKeyUse keeps when an API key was used last.
+func (b *Bus) NoteKeyUse(ctx context.Context, id string, at time.Time) error {
+	bucket, err := b.consumer.KeyValue(ctx, Keys)
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", Keys, err)
+	}
+	if _, err := bucket.Put(ctx, usedRoot+id, []byte(at.UTC().Format(time.RFC3339))); err != nil {
+		return fmt.Errorf("note the use of API key %s: %w", id, err)
+	}
+	return nil
+}
+
+// KeyUse returns when an API key was used last; zero where that is not known.
+func (b *Bus) KeyUse(ctx context.Context, id string) (time.Time, error) {
+	bucket, err := b.consumer.KeyValue(ctx, Keys)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("open bucket %s: %w", Keys, err)
+	}
+	entry, err := bucket.Get(ctx, usedRoot+id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read the use of API key %s: %w", id, err)
+	}
+	at, _ := time.Parse(time.RFC3339, string(entry.Value())) // what cannot be read is not known
+	return at, nil
 }

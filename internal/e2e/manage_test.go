@@ -65,7 +65,7 @@ func refusedAs(t *testing.T, err error, status int) {
 	}
 }
 
-var generatedKey = regexp.MustCompile(`sk_(prod|test)_[a-z2-7]{52}`)
+var generatedKey = regexp.MustCompile(`sk_(prod|test)_[a-z2-7]{58}`)
 
 func TestAKeyForEachEnvironmentIsGeneratedAndShownOnce(t *testing.T) {
 	t.Parallel()

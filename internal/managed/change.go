@@ -46,13 +46,25 @@ func (s *Store) Create(ctx context.Context, kind Kind, env event.Env, face strin
 	if err := s.begin(ctx, &e); err != nil {
 		return Entry{}, err
 	}
-	return s.write(ctx, e, func(key string, sealed []byte) (uint64, error) {
-		revision, err := s.bucket.Create(ctx, key, sealed)
-		if errors.Is(err, jetstream.ErrKeyExists) {
-			return 0, ErrTaken
-		}
-		return revision, err
-	})
+	return s.write(ctx, e, func(key string, sealed []byte) (uint64, error) { return s.create(ctx, key, sealed) })
+}
+
+// create stores something new.
+func (s *Store) create(ctx context.Context, key string, sealed []byte) (uint64, error) {
+	revision, err := s.bucket.Create(ctx, key, sealed)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, ErrTaken
+	}
+	return revision, err
+}
+
+// replaced stores something in place of a revision.
+func (s *Store) replaced(ctx context.Context, key string, sealed []byte, of uint64) (uint64, error) {
+	revision, err := s.bucket.Update(ctx, key, sealed, of)
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+		return 0, ErrChanged
+	}
+	return revision, err
 }
 
 // own takes the entry's name from its spec, and puts its environment there.
@@ -192,13 +204,7 @@ func (s *Store) replace(ctx context.Context, e Entry, patch map[string]any) (Ent
 	now := s.now().UTC().Truncate(time.Millisecond)
 	e.UpdatedAt = now
 	e.forgetRetired(now)
-	return s.write(ctx, e, func(key string, sealed []byte) (uint64, error) {
-		revision, err := s.bucket.Update(ctx, key, sealed, e.Revision)
-		if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
-			return 0, ErrChanged
-		}
-		return revision, err
-	})
+	return s.write(ctx, e, func(key string, sealed []byte) (uint64, error) { return s.replaced(ctx, key, sealed, e.Revision) })
 }
 
 // write encrypts an entry, stores it and takes it over.

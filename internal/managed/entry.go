@@ -68,8 +68,11 @@ func (e *Entry) Retires(now time.Time) (last time.Time) {
 // key is the entry's key in the bucket. Sources have one set of names, for their
 // addresses name no environment; endpoints and subscribers share another in each.
 func (e *Entry) key() string {
-	if e.Kind == Sources {
+	switch e.Kind {
+	case Sources:
 		return "source." + e.Name
+	case Keys:
+		return "key." + e.Name
 	}
 	return string(e.Env) + "." + e.Name
 }

@@ -51,6 +51,7 @@ type Store struct {
 	entries map[string]Entry  // by key
 	seen    map[string]uint64 // the newest revision of each key that changed while the process ran
 	views   map[string]view   // by key
+	keys    []Key             // those that are entries; nil where they are to be read anew
 }
 
 // Open reads the entries. One that cannot be decrypted is an error that wraps
@@ -149,6 +150,7 @@ func (s *Store) put(key string, e Entry, revision uint64, deleted bool) bool {
 	if revision <= max(s.seen[key], s.entries[key].Revision) {
 		return false
 	}
+	s.keys = nil
 	if deleted {
 		s.seen[key] = revision
 		delete(s.entries, key)

@@ -1,4 +1,4 @@
-package ingest
+package caller
 
 import (
 	"net/http/httptest"
@@ -11,7 +11,7 @@ import (
 
 // trusted are the proxies of the tests.
 func trusted() []netip.Prefix {
-	return normalPrefixes([]netip.Prefix{
+	return Normal([]netip.Prefix{
 		netip.MustParsePrefix("10.0.0.0/8"),
 		netip.MustParsePrefix("fd00::/8"),
 		netip.MustParsePrefix("::ffff:172.16.0.0/108"),
@@ -52,7 +52,7 @@ func TestTheCallerIsTheRightmostAddressThatIsNotAProxy(t *testing.T) {
 		{"a stranger's long list does not matter", "10.0.0.1", []string{strings.Repeat("9.9.9.9,", 100_000) + "203.0.113.9"}, "203.0.113.9"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := callerAddress(netip.MustParseAddr(test.peer), test.lines, trusted())
+			got := Address(netip.MustParseAddr(test.peer), test.lines, trusted())
 			if text := addressText(got); text != test.want {
 				t.Errorf("got %q, want %q", text, test.want)
 			}
@@ -78,7 +78,7 @@ func TestThePeerIsTheConnectionsOtherEnd(t *testing.T) {
 	} {
 		r := httptest.NewRequest("POST", "/", nil)
 		r.RemoteAddr = remote
-		if got := addressText(peerAddress(r)); got != want {
+		if got := addressText(Peer(r)); got != want {
 			t.Errorf("%q: got %q, want %q", remote, got, want)
 		}
 	}
@@ -90,7 +90,7 @@ func TestAStrangerCannotChangeWhatATrustedProxyWrote(t *testing.T) {
 		hops := rapid.SliceOfN(rapid.SampledFrom([]string{"10.1.1.1", "fd00::2", "172.16.0.9", "[fd00::3]:8"}), 0, 10).Draw(t, "proxies")
 		forged := rapid.SliceOf(rapid.OneOf(rapid.String(), rapid.Just("10.0.0.1"), rapid.Just("127.0.0.1"))).Draw(t, "forged")
 		honest := strings.Join(append([]string{written}, hops...), ", ")
-		want := callerAddress(netip.MustParseAddr("10.0.0.1"), []string{honest}, trusted())
+		want := Address(netip.MustParseAddr("10.0.0.1"), []string{honest}, trusted())
 		if want != parseAddress(written) {
 			t.Fatalf("got %v for %q, want %s", want, honest, written)
 		}
@@ -98,7 +98,7 @@ func TestAStrangerCannotChangeWhatATrustedProxyWrote(t *testing.T) {
 			append(forged, honest),
 			{strings.Join(append(forged, honest), ",")},
 		} {
-			if got := callerAddress(netip.MustParseAddr("10.0.0.1"), lines, trusted()); got != want {
+			if got := Address(netip.MustParseAddr("10.0.0.1"), lines, trusted()); got != want {
 				t.Fatalf("got %v for %q, want %v", got, lines, want)
 			}
 		}
@@ -113,36 +113,17 @@ func FuzzForwardedFor(f *testing.F) {
 	f.Add("", "::ffff:1.2.3.4")
 	f.Fuzz(func(t *testing.T, forged, written string) {
 		peer := netip.MustParseAddr("10.0.0.1")
-		alone := callerAddress(peer, []string{written}, trusted())
+		alone := Address(peer, []string{written}, trusted())
 		if alone.Zone() != "" || alone.Is4In6() {
 			t.Errorf("%q gives %v, which no prefix matches", written, alone)
 		}
-		if within(trusted(), alone) {
+		if Within(trusted(), alone) {
 			return // a proxy: what stands before it counts
 		}
 		for _, lines := range [][]string{{forged, written}, {forged + "," + written}} {
-			if got := callerAddress(peer, lines, trusted()); got != alone {
+			if got := Address(peer, lines, trusted()); got != alone {
 				t.Errorf("%q before %q changes %v to %v", forged, written, alone, got)
 			}
 		}
 	})
-}
-
-func TestARequestIDIsShortAndPlain(t *testing.T) {
-	for id, want := range map[string]bool{
-		"0193a5c0-7e5b-7b1c-9d2e-0123456789ab": true,
-		"A.b_c-9":                              true,
-		strings.Repeat("a", 128):               true,
-		strings.Repeat("a", 129):               false,
-		"":                                     false,
-		"a b":                                  false,
-		"a\nb":                                 false,
-		"ä":                                    false,
-		"a{b}":                                 false,
-		"@[`":                                  false,
-	} {
-		if got := validRequestID(id); got != want {
-			t.Errorf("%q: got %t, want %t", id, got, want)
-		}
-	}
 }

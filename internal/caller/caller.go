@@ -1,4 +1,5 @@
-package ingest
+// Package caller finds the address that a request comes from, also behind proxies that are trusted.
+package caller
 
 import (
 	"net/http"
@@ -14,17 +15,17 @@ const (
 	maxForwardedBytes = 4 << 10
 )
 
-// callerAddress returns the address of who sent the request: the peer, or
+// Address returns the address of who sent the request: the peer, or
 // behind trusted proxies the right-most entry of X-Forwarded-For that is not
 // one of them. What stands to the left of that entry was written by strangers
 // and is not looked at. The zero Addr means that the address is not known.
-func callerAddress(peer netip.Addr, forwardedFor []string, trusted []netip.Prefix) netip.Addr {
+func Address(peer netip.Addr, forwardedFor []string, trusted []netip.Prefix) netip.Addr {
 	address := peer
 	hops, bytes := 0, 0
 	for i := len(forwardedFor) - 1; i >= 0; i-- {
 		line, more := forwardedFor[i], true
 		for more {
-			if !within(trusted, address) {
+			if !Within(trusted, address) {
 				return address
 			}
 			var entry string
@@ -79,8 +80,8 @@ func parseAddress(s string) netip.Addr {
 	return address.Unmap().WithZone("")
 }
 
-// peerAddress returns the address of the connection's other end.
-func peerAddress(r *http.Request) netip.Addr {
+// Peer returns the address of the connection's other end.
+func Peer(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -88,8 +89,8 @@ func peerAddress(r *http.Request) netip.Addr {
 	return peer.Addr().Unmap().WithZone("")
 }
 
-// within reports whether the address is in one of the networks.
-func within(networks []netip.Prefix, address netip.Addr) bool {
+// Within reports whether the address is in one of the networks.
+func Within(networks []netip.Prefix, address netip.Addr) bool {
 	for _, network := range networks {
 		if network.Contains(address) {
 			return true
@@ -98,9 +99,9 @@ func within(networks []netip.Prefix, address netip.Addr) bool {
 	return false
 }
 
-// normalPrefixes returns the prefixes with those that write IPv4 in IPv6 as
+// Normal returns the prefixes with those that write IPv4 in IPv6 as
 // IPv4, since an address is compared in that form.
-func normalPrefixes(prefixes []netip.Prefix) []netip.Prefix {
+func Normal(prefixes []netip.Prefix) []netip.Prefix {
 	normal := make([]netip.Prefix, len(prefixes))
 	for i, p := range prefixes {
 		if p.Addr().Is4In6() && p.Bits() >= 96 {

@@ -1,0 +1,308 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/caller"
+	"github.com/jethook/jethook/internal/managed"
+)
+
+// A key that was rolled stays valid for so long, or not at all.
+const (
+	minExpiry = time.Hour
+	maxExpiry = 7 * 24 * time.Hour
+)
+
+const (
+	// useEvery is how often it is written that a key was used.
+	useEvery = time.Minute
+	// maxNoted bounds what is remembered of that, far above the number of keys.
+	maxNoted = 10_000
+)
+
+// uses are when it was last written that keys were used.
+type uses struct {
+	mu    sync.Mutex
+	noted map[uuid.UUID]time.Time
+}
+
+// due reports whether it is to be written that a key is used now.
+func (u *uses) due(id uuid.UUID, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if now.Sub(u.noted[id]) < useEvery {
+		return false
+	}
+	if u.noted == nil || len(u.noted) > maxNoted {
+		u.noted = make(map[uuid.UUID]time.Time)
+	}
+	u.noted[id] = now
+	return true
+}
+
+// used notes after a request that its key was used.
+func (h *Handler) used(x *exchange) {
+	if x.key.Env == "" || !h.uses.due(x.key.ID, h.now()) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := h.config.Bus.NoteKeyUse(ctx, x.key.id(), h.now()); err != nil {
+		h.config.Logger.Debug("that a key was used could not be noted", "error", err)
+	}
+}
+
+// KeyPath names a key.
+type KeyPath struct {
+	ID string `path:"id" maxLength:"64" doc:"The key's id." example:"key_019ac0a2b3c87d1e9f00a1b2c3d4e5f6"`
+}
+
+// keysOf are the keys of the caller's environment that are not deleted, the oldest
+// first.
+func (h *Handler) keysOf(ctx context.Context) []Key {
+	keys := slices.DeleteFunc(h.all(), func(k Key) bool { return k.Env != exchangeOf(ctx).key.Env || k.Deleted })
+	slices.SortStableFunc(keys, func(a, b Key) int { return a.CreatedAt.Compare(b.CreatedAt) })
+	return keys
+}
+
+func (h *Handler) listKeys(ctx context.Context, q *struct{ Page }) (*output[api.List[api.Key]], error) {
+	all := h.keysOf(ctx)
+	first := min(q.Offset, len(all))
+	last := min(first+q.Limit, len(all))
+	found := make([]api.Key, 0, last-first)
+	for _, k := range all[first:last] {
+		shown, err := h.wireKey(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, shown)
+	}
+	return listed(found, last < len(all)), nil
+}
+
+func (h *Handler) wireKey(ctx context.Context, k Key) (api.Key, error) {
+	used, err := h.config.Bus.KeyUse(ctx, k.id())
+	if err != nil {
+		return api.Key{}, err
+	}
+	shown := api.Key{ID: k.id(), Name: k.Name, Env: string(k.Env), Masked: managed.KeyPrefix(k.Env) + "..." + k.Last, Allow: []string{}, ReadOnly: k.ReadOnly,
+		ManagedBy: "api", Valid: k.Valid(h.now()), CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy, ExpiresAt: k.ExpiresAt, LastUsed: used}
+	if k.ofFile {
+		shown.ManagedBy = "file"
+	}
+	for _, p := range k.Allow {
+		text := p.String()
+		if p.IsSingleIP() {
+			text = p.Addr().String()
+		}
+		shown.Allow = append(shown.Allow, text)
+	}
+	return shown, nil
+}
+
+// key returns the key that a path names.
+func (h *Handler) key(ctx context.Context, id string) (Key, error) {
+	for _, k := range h.keysOf(ctx) {
+		if k.id() == id {
+			return k, nil
+		}
+	}
+	return Key{}, refuse(notFound, "There is no API key of that id in this environment.")
+}
+
+func (h *Handler) getKey(ctx context.Context, in *KeyPath) (*output[api.Key], error) {
+	k, err := h.key(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return answered(h.wireKey(ctx, k))
+}
+
+func answered[T any](body T, err error) (*output[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return answer(body), nil
+}
+
+func (h *Handler) createKey(ctx context.Context, in *struct{ Body api.KeySpec }) (*output[api.Key], error) {
+	own := exchangeOf(ctx).key
+	k := Key{Key: managed.Key{Env: own.Env, CreatedBy: own.id()}}
+	if err := specify(&k, in.Body); err != nil {
+		return nil, err
+	}
+	return h.newKey(ctx, k)
+}
+
+// newKey makes a key, and answers with its text.
+func (h *Handler) newKey(ctx context.Context, k Key) (*output[api.Key], error) {
+	made, text, err := h.config.Managed.CreateKey(ctx, k.Key)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := h.wireKey(ctx, Key{Key: made})
+	shown.Key = text.Reveal()
+	return answered(shown, err)
+}
+
+// specify changes what a request says of a key.
+func specify(k *Key, spec api.KeySpec) error {
+	if spec.Name != nil {
+		k.Name = *spec.Name
+	}
+	if spec.ReadOnly != nil {
+		k.ReadOnly = *spec.ReadOnly
+	}
+	if spec.Allow == nil {
+		return nil
+	}
+	k.Allow = nil
+	for i, text := range *spec.Allow {
+		p, err := parseNetwork(text)
+		if err != nil {
+			return misplaced(fmt.Sprintf("body.allow[%d]", i), "is not an address or a network, such as 203.0.113.7 or 10.0.0.0/8")
+		}
+		k.Allow = append(k.Allow, p)
+	}
+	k.Allow = caller.Normal(k.Allow)
+	return nil
+}
+
+// parseNetwork reads an address or a network in CIDR notation.
+func parseNetwork(text string) (netip.Prefix, error) {
+	if !strings.Contains(text, "/") {
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return netip.Prefix{}, err
+		}
+		addr = addr.Unmap().WithZone("")
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	return p.Masked(), err
+}
+
+func (h *Handler) updateKey(ctx context.Context, in *struct {
+	KeyPath
+	Body api.KeySpec
+},
+) (*output[api.Key], error) {
+	k, err := h.setKey(ctx, in.ID, func(k *Key) error {
+		if err := specify(k, in.Body); err != nil {
+			return err
+		}
+		own := exchangeOf(ctx)
+		if k.ID == own.key.ID && len(k.Allow) > 0 && !caller.Within(k.Allow, own.from) {
+			return misplaced("body.allow", fmt.Sprintf("leaves out %s, from where this request comes with this very key", own.from))
+		}
+		if k.ReadOnly || len(k.Allow) > 0 {
+			return h.demandAnother(ctx, *k)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answered(h.wireKey(ctx, k))
+}
+
+// setKey changes a key, again where somebody else was faster. A key of the first
+// start becomes an entry by it.
+func (h *Handler) setKey(ctx context.Context, id string, change func(*Key) error) (Key, error) {
+	for try := 1; ; try++ {
+		k, err := h.key(ctx, id)
+		if err != nil {
+			return k, err
+		}
+		if k.ofFile {
+			return k, managed.ErrFile
+		}
+		if err := change(&k); err != nil {
+			return k, err
+		}
+		stored := h.config.Managed.SetKey
+		if k.Entry == nil {
+			stored = h.config.Managed.AddKey
+		}
+		k.Key, err = stored(ctx, k.Key)
+		if !errors.Is(err, managed.ErrChanged) && !errors.Is(err, managed.ErrTaken) || try == maxEdits {
+			return k, err
+		}
+	}
+}
+
+func (h *Handler) rollKey(ctx context.Context, in *struct {
+	KeyPath
+	Body *api.RollKey
+},
+) (*output[api.Key], error) {
+	var expiry time.Duration
+	if in.Body != nil && in.Body.ExpiresIn != "" {
+		var err error
+		if expiry, err = time.ParseDuration(in.Body.ExpiresIn); err != nil || expiry != 0 && (expiry < minExpiry || expiry > maxExpiry) {
+			return nil, misplaced("body.expires_in", "is neither 0s nor between 1h and 168h")
+		}
+	}
+	old, err := h.key(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if old.ofFile {
+		return nil, managed.ErrFile
+	}
+	next := old
+	next.ID, next.Entry, next.CreatedBy, next.ExpiresAt = uuid.Nil, nil, exchangeOf(ctx).key.id(), time.Time{}
+	out, err := h.newKey(ctx, next) // first, so that there is a key at every moment
+	if err != nil {
+		return nil, err
+	}
+	_, err = h.setKey(ctx, in.ID, func(k *Key) error {
+		if at := h.now().Add(expiry); k.ExpiresAt.IsZero() || at.Before(k.ExpiresAt) {
+			k.ExpiresAt = at
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (h *Handler) deleteKey(ctx context.Context, in *KeyPath) (*struct{}, error) {
+	k, err := h.key(ctx, in.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case k.ofFile:
+		return nil, managed.ErrFile
+	}
+	if err := h.demandAnother(ctx, k); err != nil {
+		return nil, err
+	}
+	if k.Entry != nil {
+		if stored, err := h.config.Bus.Key(ctx, k.Env); errors.Is(err, bus.ErrNotFound) || err == nil && stored != fmt.Sprintf("%x", k.Hash) {
+			return nil, h.config.Managed.Delete(ctx, *k.Entry)
+		}
+	}
+	_, err = h.setKey(ctx, in.ID, func(k *Key) error { k.Deleted = true; return nil })
+	return nil, err
+}
+
+// demandAnother refuses what would leave the environment without a key that may do
+// everything from everywhere and does not expire.
+func (h *Handler) demandAnother(ctx context.Context, but Key) error {
+	if slices.ContainsFunc(h.keysOf(ctx), func(k Key) bool {
+		return k.ID != but.ID && k.ExpiresAt.IsZero() && !k.ReadOnly && len(k.Allow) == 0
+	}) {
+		return nil
+	}
+	return refuse(lastKey, "It is the last key of its environment that may do everything from everywhere and does not expire. Make or roll one first.")
+}
