@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,25 +79,31 @@ func (c *Client) Close() {
 
 // answer is what came back from one attempt.
 type answer struct {
-	status int // 0 when there was none
-	header http.Header
-	head   string // the beginning of the body, valid UTF-8
-	err    error  // why there was no answer; never contains the URL
+	status int         // 0 when there was none
+	header http.Header // nil where it was plain
+	head   string      // the beginning of the body, valid UTF-8
+	err    error       // why there was no answer; never contains the URL
 }
 
 // post makes one attempt. The status decides, so a body that breaks off does
-// not undo it.
-func (c *Client) post(ctx context.Context, to *target, header http.Header, data []byte) answer {
+// not undo it. The error is os.ErrDeadlineExceeded after the attempt's time, and
+// the cause of ctx's end where that came first.
+func (c *Client) post(ctx context.Context, in *slot, to *target, header http.Header, data []byte) answer {
 	var got answer
 	if to.address != "" && len(data) <= maxPlain {
-		got = c.pool.post(ctx, to, header, data)
+		got = c.pool.post(ctx, in, to, header, data)
 	} else {
-		got = c.transfer(cmp.Or(to.own, c.shared), to.request(ctx, header, data))
+		timed, cancel := context.WithDeadline(ctx, in.until)
+		defer cancel()
+		got = c.transfer(cmp.Or(to.own, c.shared), to.request(timed, header, data))
 	}
-	if got.err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			got.err = cause
-		}
+	if got.err == nil {
+		return got
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		got.err = cause
+	} else if !time.Now().Before(in.until) {
+		got.err = os.ErrDeadlineExceeded
 	}
 	return got
 }
@@ -117,6 +124,10 @@ func (c *Client) transfer(by *transport, request *http.Request) answer {
 	return got
 }
 
+func headOf(body string) string {
+	return strings.ToValidUTF8(body[:min(len(body), headBytes)], "\uFFFD")
+}
+
 // heads reads the beginnings of answers' bodies.
 type heads struct{ buffers sync.Pool } // of *[headBytes]byte
 
@@ -127,5 +138,5 @@ func (h *heads) read(response *http.Response) string {
 	buffer := h.buffers.Get().(*[headBytes]byte)
 	defer h.buffers.Put(buffer)
 	n, _ := io.ReadFull(response.Body, buffer[:]) // shorter, or broken off: what came is kept
-	return strings.ToValidUTF8(string(buffer[:n]), "\uFFFD")
+	return headOf(string(buffer[:n]))
 }

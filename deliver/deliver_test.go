@@ -357,7 +357,9 @@ func numbers(attempts []Attempt) string {
 
 // Try makes one attempt with an event, from which nothing follows.
 func (w *Worker) Try(ctx context.Context, e *event.Event) Attempt {
-	a, _ := w.try(ctx, e, 1)
+	in, release := newSlot(ctx)
+	defer release()
+	a, _ := w.try(ctx, in, e, 1)
 	w.log(ctx, a)
 	return *a
 }

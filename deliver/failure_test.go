@@ -250,7 +250,7 @@ func TestAnEventThatAReplicaDoesNotHaveYetIsNotTakenForExpired(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = lagging.Unsubscribe() }()
-	d := &delivery{msg: msg}
+	d := &delivery{msg: &nats.Msg{Header: msg.Headers()}}
 	if reason, err := s.load(b.ctx, d); reason != "" || err != nil || d.event == nil {
 		t.Errorf("reason %q, error %v; want the event", reason, err)
 	}

@@ -266,24 +266,35 @@ func TestHowManyAreFetchedInAdvanceFollowsTheWindow(t *testing.T) {
 		name                string
 		window, batch, want int
 		waited              time.Duration
+		size                int
+		rate                float64
 	}{
-		{"few slots and quick", 4, 16, 16, time.Second},
-		{"few slots and slow", 4, 16, 4, 3 * time.Second},
-		{"all slots and slow", 16, 16, 16, time.Minute},
-		{"twice the slots", 8, 4, 8, 0},
-		{"a few more slots", 7, 4, 4, 0},
-		{"all slots again", 16, 10, 16, 0},
+		{"few slots and not slow", 4, 16, 16, time.Second, 1, 0},
+		{"few slots and slow", 4, 16, 4, 3 * time.Second, 1, 0},
+		{"all slots and slow", 16, 16, 16, time.Minute, 1, 0},
+		{"twice the slots", 8, 4, 8, time.Second, 1, 0},
+		{"a few more slots", 7, 4, 4, time.Second, 1, 0},
+		{"all slots again", 16, 10, 16, time.Second, 1, 0},
+		{"quick", 16, 16, 64, time.Millisecond, 1, 0},
+		{"quick and few slots", 4, 4, 16, time.Millisecond, 1, 0},
+		{"quick no more", 16, 64, 64, 100 * time.Millisecond, 1, 0},
+		{"slow after it was quick", 16, 64, 16, 500 * time.Millisecond, 1, 0},
+		{"quick and large", 16, 16, 16, time.Millisecond, 1 << 20, 0},
+		{"large after they were small", 16, 64, 16, time.Millisecond, 1 << 20, 0},
+		{"quick, at a rate", 16, 16, 16, time.Millisecond, 1, 100},
+		{"quick, at a low rate", 16, 8, 8, time.Millisecond, 1, 8},
 	} {
-		s := &shift{Worker: &Worker{endpoint: Endpoint{Concurrency: 16}, gate: newGate(16, false, time.Minute)}}
+		endpoint := Endpoint{Concurrency: 16, Rate: test.rate}
+		s := &shift{Worker: &Worker{endpoint: endpoint, pace: newPace(test.rate), gate: newGate(16, false, time.Minute)}}
 		s.gate.window.resize(test.window)
-		if got := s.inAdvance(test.batch, test.waited); got != test.want {
+		if got := s.inAdvance(test.batch, test.waited, test.size); got != test.want {
 			t.Errorf("%s: %d in advance, want %d", test.name, got, test.want)
 		}
 	}
 }
 
 func TestASourceIsReadOnWithMoreInAdvance(t *testing.T) {
-	const events = 100
+	const events, most = 300, slotAdvance * DefaultConcurrency
 	b := newBench(t, always(200))
 	b.fill("", events)
 	b.makeDurable()
@@ -294,7 +305,7 @@ func TestASourceIsReadOnWithMoreInAdvance(t *testing.T) {
 	}
 	go s.recorder.run(b.ctx)
 	batches := []int{1}
-	for last := 1; last < DefaultConcurrency; batches = append(batches, last) {
+	for last := 1; last < most; batches = append(batches, last) {
 		if last, err = s.pull(b.ctx, b.ctx, s.sources[0], last); err != nil {
 			t.Fatalf("after %v in advance: %v", batches, err)
 		}
@@ -302,7 +313,7 @@ func TestASourceIsReadOnWithMoreInAdvance(t *testing.T) {
 	ctx, cancel := context.WithCancel(b.ctx)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := s.pull(ctx, b.ctx, s.sources[0], DefaultConcurrency)
+		_, err := s.pull(ctx, b.ctx, s.sources[0], most)
 		ended <- err
 	}()
 	b.settled("EVENTS_TEST", "billing")

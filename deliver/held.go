@@ -56,14 +56,12 @@ func (h *held) ack(d *delivery) {
 // settled removes a message that was acknowledged.
 func (h *held) settled(d *delivery) {
 	if h.progress != nil && !d.key.due {
-		if at, err := d.msg.Metadata(); err == nil {
-			h.progress.Settle(at)
-		}
+		h.progress.Settle(&d.place)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.messages, d.key)
-	h.last[d.key.due] = d.msg.Reply()
+	h.last[d.key.due] = d.msg.Reply
 }
 
 // lastSettled returns the reply subject of the last message of each source that

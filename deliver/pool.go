@@ -2,8 +2,10 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -32,34 +34,51 @@ func newPool(dialer *net.Dialer, heads *heads) *pool {
 
 // post makes one attempt. A connection that the endpoint closed while it was
 // idle is no failed attempt: another one is used, once.
-func (p *pool) post(ctx context.Context, to *target, header http.Header, data []byte) answer {
+func (p *pool) post(ctx context.Context, in *slot, to *target, header http.Header, data []byte) answer {
+	defer in.letGo()
 	w := p.take(to.address)
-	for w != nil && !w.silent() {
+	for w != nil && (in.hold(w) != nil || !w.silent()) {
 		_ = w.Close()
 		w = p.take(to.address)
 	}
 	for kept := w != nil; ; kept = false {
 		if w == nil {
-			p.mu.Lock()
-			generation := p.generation
-			p.mu.Unlock()
-			conn, err := p.dialer.DialContext(ctx, "tcp", to.address)
-			if err != nil {
+			var err error
+			if w, err = p.dial(ctx, in, to.address); err != nil {
 				return answer{err: err}
 			}
-			w = newWire(conn, generation)
 		}
-		got, answered, whole := w.exchange(ctx, to, header, data, p.heads)
+		got, answered, whole := w.exchange(to, header, data, p.heads)
 		if whole {
+			in.letGo()
 			p.put(to.address, w)
 			return got
 		}
 		_ = w.Close()
-		if got.err == nil || answered || !kept || ctx.Err() != nil {
+		if got.err == nil || answered || !kept || errors.Is(got.err, os.ErrDeadlineExceeded) {
 			return got
 		}
 		w = nil
 	}
+}
+
+// dial makes a connection and has the attempt hold it.
+func (p *pool) dial(ctx context.Context, in *slot, address string) (*wire, error) {
+	p.mu.Lock()
+	generation := p.generation
+	p.mu.Unlock()
+	ctx, cancel := context.WithDeadline(ctx, in.until)
+	defer cancel()
+	conn, err := p.dialer.DialContext(ctx, "tcp", address)
+	if err == nil {
+		if err = in.hold(conn); err != nil {
+			_ = conn.Close()
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return newWire(conn, generation), nil
 }
 
 // take returns the connection that was used last, or nil.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,18 +12,6 @@ import (
 
 	"github.com/jethook/jethook/internal/event"
 )
-
-// stallWait is how long the iterator is waited for after a message. It misses
-// its moment to ask for more when it is descheduled right after asking, and then
-// waits for half a minute although events are there; calling it again asks.
-// See https://github.com/nats-io/nats.go/issues/1622.
-const stallWait = 100 * time.Millisecond
-
-// heartbeat is how often the server says that it still knows a pull. After two
-// that did not come it is asked again: a consumer whose leader is gone has
-// forgotten it, and the client's own value leaves the endpoint without
-// deliveries for half a minute.
-const heartbeat = 5 * time.Second
 
 // idleSlot is how long a slot waits for its next event.
 const idleSlot = time.Second
@@ -52,19 +41,17 @@ func (s *shift) read(ctx, work context.Context, from source) error {
 // not begun. So many events are fetched in advance; where that does not suit the
 // endpoint any more, pull ends by itself and returns how many do.
 func (s *shift) pull(ctx, work context.Context, from source, batch int) (next int, err error) {
-	messages, err := from.consumer.Messages(jetstream.PullMaxMessages(batch), jetstream.PullHeartbeat(heartbeat))
+	messages, err := newFeed(s.config.Bus.JetStream().Conn(), from.consumer, batch)
 	if err != nil {
 		return batch, err
 	}
-	defer messages.Stop()
+	defer messages.close()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	defer context.AfterFunc(ctx, messages.Drain)()
+	defer context.AfterFunc(ctx, messages.drain)()
 	next = batch
-	stalling := []jetstream.NextOpt{jetstream.NextMaxWait(stallWait)}
-	var wait []jetstream.NextOpt // none: as long as it takes
 	for {
-		msg, err := messages.Next(wait...)
+		msg, err := messages.next()
 		switch {
 		case err == nil:
 			got := time.Now()
@@ -75,21 +62,18 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 			if !s.begin(ctx, work, d) {
 				s.handBack(d, 0)
 			} else if next == batch {
-				next = s.inAdvance(batch, time.Since(got))
-				if next < batch || d.probe {
+				waited := time.Since(got)
+				next = s.inAdvance(batch, waited, len(d.event.Data))
+				if next < batch && tooLong(batch, waited) || d.probe {
 					end()
-				} else if next > batch {
-					messages.Drain() // what is fetched is delivered still
+				} else if next != batch {
+					messages.drain() // what is fetched is delivered still
 				}
 			}
-			wait = stalling
-		case errors.Is(err, nats.ErrTimeout):
-			wait = nil
-		case errors.Is(err, jetstream.ErrMsgIteratorClosed) && (ctx.Err() != nil || next != batch) && !errors.Is(err, jetstream.ErrConnectionClosed):
+		case errors.Is(err, io.EOF):
 			return next, nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			// The iterator pulls again by itself; but a deleted consumer is
-			// silent as well.
+			// The server is asked again; but a deleted consumer is silent as well.
 			if _, err := from.consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
 				return batch, err
 			}
@@ -99,27 +83,49 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 	}
 }
 
+// Bounds of what is fetched in advance of an endpoint that is quick: each time
+// costs the server as much as the delivery of an event.
+const (
+	slotAdvance  = 4 // events for each slot,
+	maxAdvance   = 256
+	advanceTime  = time.Second // so long until the last of them begins,
+	advanceBytes = 8 << 20     // and so large together
+)
+
 // inAdvance returns how many events shall be fetched in advance where batch were
-// and the last one waited so long for its slot. Where the endpoint is slow and
-// has few slots the rest would wait for longer than the server does.
-func (s *shift) inAdvance(batch int, waited time.Duration) int {
-	most := pullBatch(s.endpoint)
-	suits := min(int(s.gate.window.size.Load()), most)
-	if suits < batch && waited*time.Duration(batch) > ackMargin || suits > batch && (suits >= 2*batch || suits == most) {
+// and the last one, of so many bytes, waited so long for its slot. Where the
+// endpoint is slow and has few slots the rest would wait for longer than the
+// server does.
+func (s *shift) inAdvance(batch int, waited time.Duration, size int) int {
+	usual := pullBatch(s.endpoint)
+	suits, most := min(int(s.gate.window.size.Load()), usual), usual
+	quick := max(suits, min(slotAdvance*suits, maxAdvance))
+	if !s.pace.limited.Load() && waited*time.Duration(quick) <= advanceTime && quick*size <= advanceBytes {
+		suits, most = quick, max(usual, min(slotAdvance*usual, maxAdvance))
+	}
+	large := batch > usual && batch*size > advanceBytes
+	if suits < batch && (large || tooLong(batch, waited)) || suits > batch && (suits >= 2*batch || suits == most) {
 		return suits
 	}
 	return batch
 }
 
+// tooLong reports whether the last of a batch waits for longer than the server
+// does, where one waits so long.
+func tooLong(batch int, waited time.Duration) bool {
+	return waited*time.Duration(batch) > ackMargin
+}
+
 // take returns the delivery of a message, or nil when it has settled the message
 // or handed it back.
-func (s *shift) take(ctx, work context.Context, from source, msg jetstream.Msg) *delivery {
+func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
 		s.logger.Error("message without metadata is left alone", "endpoint", s.endpoint, "error", err)
 		return nil
 	}
-	d := &delivery{msg: msg, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}}
+	d := &delivery{msg: msg, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}, place: jetstream.MsgMetadata{
+		Sequence: jetstream.SequencePair(meta.Sequence), NumDelivered: meta.NumDelivered}}
 	if !s.held.add(d) {
 		return nil // it is in work still; what settles it settles this copy too
 	}
@@ -172,10 +178,12 @@ func (s *shift) begin(ctx, work context.Context, d *delivery) bool {
 // none is waiting: a busy endpoint then needs no new goroutine, with a stack to
 // grow, for each event, and an idle one has none.
 func (s *shift) occupy(work context.Context, d *delivery) {
+	here, release := newSlot(work)
+	defer release()
 	idle := time.NewTimer(idleSlot)
 	defer idle.Stop()
 	for d != nil {
-		s.deliver(work, d)
+		s.deliver(work, here, d)
 		if s.gate.surrender() {
 			return
 		}

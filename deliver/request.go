@@ -58,24 +58,23 @@ func newComposer(e Endpoint, userAgent string) (*composer, error) {
 	return c, nil
 }
 
-// compose writes the headers of an attempt. The content type is the provider's,
+// compose writes the headers of an attempt into its slot. The content type is the provider's,
 // untouched, as the body is. Provider headers come first, so that ours and the
 // endpoint's own win over them.
-func (c *composer) compose(e *event.Event, number int, span trace.SpanContext, now time.Time) (http.Header, error) {
-	header := make(http.Header, 16+len(e.Header)+len(c.own))
+func (c *composer) compose(in *slot, e *event.Event, number int, span trace.SpanContext, now time.Time) error {
+	in.clear()
+	header, values := in.header, in.values // one backing array for all values
+	set := func(name, value string) {
+		values = append(values, value)
+		header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
 	for name, value := range e.Header {
 		if name = textproto.CanonicalMIMEHeaderKey(name); !reserved(name) && !private(name) {
-			header[name] = []string{value}
+			set(name, value)
 		}
 	}
 	for name, values := range c.own {
 		header[name] = values
-	}
-
-	values := make([]string, 0, 16) // one backing array for all values
-	set := func(name, value string) {
-		values = append(values, value)
-		header[name] = values[len(values)-1 : len(values) : len(values)]
 	}
 	for _, attribute := range e.CloudEvent() {
 		set(attribute.Name, attribute.Value)
@@ -95,12 +94,13 @@ func (c *composer) compose(e *event.Event, number int, span trace.SpanContext, n
 	}
 	signed, err := c.signer.Sign(signature.Request{Method: http.MethodPost, URL: c.text, Header: header, Body: e.Data}, now)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for name, values := range signed {
 		header[name] = values
 	}
-	return header, nil
+	in.values = values
+	return nil
 }
 
 // unsampled ends a traceparent whose sender records nothing.

@@ -2,9 +2,11 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -18,9 +20,9 @@ import (
 
 // attempt makes one attempt at a delivery, tells the gate how it went and decides
 // what follows.
-func (w *Worker) attempt(ctx context.Context, d *delivery) (a *Attempt, n news) {
+func (w *Worker) attempt(ctx context.Context, in *slot, d *delivery) (a *Attempt, n news) {
 	w.metrics.began(ctx)
-	a, verdict := w.try(ctx, d.event, d.attempts+1)
+	a, verdict := w.try(ctx, in, d.event, d.attempts+1)
 	a.Sequence = d.sequence
 	n = w.report(d, a, verdict)
 	defer func() {
@@ -40,11 +42,11 @@ func (w *Worker) attempt(ctx context.Context, d *delivery) (a *Attempt, n news) 
 }
 
 // try sends the event and reads the answer.
-func (w *Worker) try(ctx context.Context, e *event.Event, number int) (*Attempt, Verdict) {
+func (w *Worker) try(ctx context.Context, in *slot, e *event.Event, number int) (*Attempt, Verdict) {
 	started := time.Now()
 	a := &Attempt{EventID: e.ID, EventType: e.Type, Env: w.endpoint.Env, Endpoint: w.endpoint.Name,
 		Number: number, At: started.UTC()}
-	got := w.send(ctx, e, a)
+	got := w.send(ctx, in, e, a)
 	now := time.Now()
 	a.DurationMS = float64(now.Sub(started).Microseconds()) / 1000
 	a.Status, a.Response = got.status, got.head
@@ -63,9 +65,8 @@ func (w *Worker) try(ctx context.Context, e *event.Event, number int) (*Attempt,
 }
 
 // send makes the request within the endpoint's timeout and a span of its own.
-func (w *Worker) send(ctx context.Context, e *event.Event, a *Attempt) (got answer) {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.endpoint.Timeout, w.timeout)
-	defer cancel()
+func (w *Worker) send(ctx context.Context, in *slot, e *event.Event, a *Attempt) (got answer) {
+	in.until = a.At.Add(w.endpoint.Timeout)
 	var span trace.SpanContext
 	if w.tracer != nil {
 		var s trace.Span
@@ -73,11 +74,14 @@ func (w *Worker) send(ctx context.Context, e *event.Event, a *Attempt) (got answ
 		span = s.SpanContext()
 		defer func() { endSpan(s, got) }()
 	}
-	header, err := w.composer.compose(e, a.Number, span, a.At)
-	if err != nil {
+	if err := w.composer.compose(in, e, a.Number, span, a.At); err != nil {
 		return answer{err: fmt.Errorf("compose the request: %w", err)}
 	}
-	return w.client.post(ctx, w.composer.target, header, e.Data)
+	got = w.client.post(ctx, in, w.composer.target, in.header, e.Data)
+	if errors.Is(got.err, os.ErrDeadlineExceeded) {
+		got.err = w.timeout
+	}
+	return got
 }
 
 func (w *Worker) startSpan(ctx context.Context, e *event.Event, a *Attempt) (context.Context, trace.Span) {

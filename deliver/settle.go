@@ -21,12 +21,12 @@ const (
 // about the endpoint. It returns as soon as a delivered event has its answer;
 // where there is more to store it does so first, so that a failing endpoint does
 // not pile that up.
-func (s *shift) deliver(ctx context.Context, d *delivery) {
+func (s *shift) deliver(ctx context.Context, in *slot, d *delivery) {
 	if !s.gate.begins(d) {
 		s.handBack(d, 0)
 		return
 	}
-	a, n := s.attempt(ctx, d)
+	a, n := s.attempt(ctx, in, d)
 	s.conclude(ctx, d, a)
 	s.tell(context.WithoutCancel(ctx), n)
 }
@@ -45,9 +45,7 @@ func (s *shift) conclude(ctx context.Context, d *delivery, a *Attempt) {
 			s.settled(d)
 		})
 	default:
-		recorded := make(chan error, 1)
-		s.recorder.add(a, func(err error) { recorded <- err })
-		if err := <-recorded; err != nil { // the recorder has logged it
+		if s.recorder.store(a) != nil { // the recorder has logged it
 			s.handBack(d, unrecorded)
 			return
 		}
@@ -141,7 +139,7 @@ func (s *shift) settled(d *delivery) {
 // It waits for the server's answer, since the server may be about to end.
 func (s *shift) handBack(d *delivery, delay time.Duration) {
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
-	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply(), nak, flushTimeout); err != nil {
+	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil {
 		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
 	}
 	s.held.remove(d)

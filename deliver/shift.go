@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -38,7 +39,8 @@ type source struct {
 
 // delivery is one event on its way to the endpoint.
 type delivery struct {
-	msg      jetstream.Msg
+	msg      *nats.Msg
+	place    jetstream.MsgMetadata // its numbers
 	key      messageKey
 	event    *event.Event
 	eventID  event.ID

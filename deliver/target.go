@@ -42,6 +42,7 @@ const idempotencyKey = "X-Idempotency-Key"
 
 // request is what net/http sends.
 func (t *target) request(ctx context.Context, header http.Header, data []byte) *http.Request {
+	header = header.Clone() // net/http may read it after the attempt's end
 	// A connection that the endpoint closed while it was idle is no failed
 	// attempt: this key, which is not sent when it is empty, lets the transport
 	// use another one.

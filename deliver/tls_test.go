@@ -106,11 +106,11 @@ func TestAnEndpointIsTrustedByItsOwnAuthorityAlone(t *testing.T) {
 	ours, theirs := newAuthority(t, "ours"), newAuthority(t, "theirs")
 	r, _ := newTLSReceiver(t, ours, always(200), nil)
 	client := newTestClient(t)
-	if got := client.post(t.Context(), own(t, client, r, NewTLS(theirs.pem+ours.pem, "", "")), http.Header{}, []byte("{}")); got.err != nil || got.status != 200 {
+	if got := attemptBy(t.Context(), client, own(t, client, r, NewTLS(theirs.pem+ours.pem, "", "")), http.Header{}, []byte("{}")); got.err != nil || got.status != 200 {
 		t.Errorf("with its authority among two: %d, error %v; want 200", got.status, got.err)
 	}
 	for name, ca := range map[string]string{"another authority": theirs.pem, "the system's": ""} {
-		got := client.post(t.Context(), own(t, client, r, NewTLS(ca, "", "")), http.Header{}, []byte("{}"))
+		got := attemptBy(t.Context(), client, own(t, client, r, NewTLS(ca, "", "")), http.Header{}, []byte("{}"))
 		if got.err == nil || !strings.Contains(got.err.Error(), "unknown authority") || !strings.Contains(got.err.Error(), "tls.ca") {
 			t.Errorf("with %s: %d, error %v; want the authority unknown, and where to give it", name, got.status, got.err)
 		}
@@ -138,7 +138,7 @@ func TestAnEndpointThatDemandsACertificateIsShownIt(t *testing.T) {
 				{"none", NewTLS(ours.pem, "", ""), true},
 			} {
 				client := newTestClient(t)
-				got := client.post(t.Context(), own(t, client, r, test.tls), http.Header{}, []byte("{}"))
+				got := attemptBy(t.Context(), client, own(t, client, r, test.tls), http.Header{}, []byte("{}"))
 				text := fmt.Sprint(got.err)
 				if test.refused && !strings.Contains(text, "certificate") && !strings.Contains(text, "tls: handshake failure") || !test.refused && got.status != 200 {
 					t.Errorf("TLS %s, protocols %q, %s: %d, error %v; want it refused for its certificate: %v", name, protocols, test.name, got.status, got.err, test.refused)
@@ -152,7 +152,7 @@ func TestNothingOlderThanTLS12IsSpoken(t *testing.T) {
 	ours := newAuthority(t, "ours")
 	r, _ := newTLSReceiver(t, ours, always(200), nil, func(config *tls.Config) { config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 })
 	client := newTestClient(t)
-	got := client.post(t.Context(), own(t, client, r, NewTLS(ours.pem, "", "")), http.Header{}, []byte("{}"))
+	got := attemptBy(t.Context(), client, own(t, client, r, NewTLS(ours.pem, "", "")), http.Header{}, []byte("{}"))
 	if got.err == nil || !strings.Contains(got.err.Error(), "protocol version") {
 		t.Errorf("%d, error %v; want the version refused", got.status, got.err)
 	}

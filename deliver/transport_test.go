@@ -58,9 +58,9 @@ func TestOneConnectionOfHTTP2CarriesAllAttemptsWhereItIsOffered(t *testing.T) {
 		large := bytes.Repeat([]byte("a"), 1<<20)
 		const together = 16
 		answers := make(chan answer, together)
-		client.post(t.Context(), to, http.Header{}, large) // the connection is known to speak HTTP/2 from now on
+		attemptBy(t.Context(), client, to, http.Header{}, large) // the connection is known to speak HTTP/2 from now on
 		for range together {
-			go func() { answers <- client.post(t.Context(), to, http.Header{}, large) }()
+			go func() { answers <- attemptBy(t.Context(), client, to, http.Header{}, large) }()
 		}
 		for range together + 1 {
 			if got := r.next(); got.proto != want || len(got.body) != len(large) {
@@ -81,7 +81,7 @@ func TestOneConnectionOfHTTP2CarriesAllAttemptsWhereItIsOffered(t *testing.T) {
 			t.Errorf("%s: %d attempts took %d connections, want %d", want, together+1, n, limit)
 		}
 		for range together {
-			client.post(t.Context(), to, http.Header{}, nil)
+			attemptBy(t.Context(), client, to, http.Header{}, nil)
 			r.next()
 		}
 		if n := len(connections.accepted); n > limit {
@@ -104,13 +104,13 @@ func TestABusyConnectionIsNotUsedAnyMoreOnceItIsOld(t *testing.T) {
 				func(w http.ResponseWriter, _ *http.Request) { close(began); <-release; _, _ = w.Write([]byte("late")) }, always(204)), protocols)
 			client := newTestClient(t)
 			to := own(t, client, r, NewTLS(ours.pem, "", ""))
-			client.post(t.Context(), to, http.Header{}, nil)
+			attemptBy(t.Context(), client, to, http.Header{}, nil)
 			old := <-connections.accepted
 			late := make(chan answer)
-			go func() { late <- client.post(t.Context(), to, http.Header{}, nil) }()
+			go func() { late <- attemptBy(t.Context(), client, to, http.Header{}, nil) }()
 			<-began
 			age(client, to.own)
-			if got := client.post(t.Context(), to, http.Header{}, nil); got.status != 204 || len(connections.accepted) != 1 {
+			if got := attemptBy(t.Context(), client, to, http.Header{}, nil); got.status != 204 || len(connections.accepted) != 1 {
 				t.Errorf("%s, %q: answer is %d, error %v, over %d connections more; want 204 over one", name, protocols, got.status, got.err, len(connections.accepted))
 			}
 			close(release)
@@ -141,14 +141,14 @@ func TestAConnectionOfHTTP2ThatIsDeadIsGivenUp(t *testing.T) {
 		t.Errorf("the endpoint is asked after %s, want %s", settings.SendPingTimeout, pingAfter)
 	}
 	settings.SendPingTimeout, settings.PingTimeout = 50*time.Millisecond, 50*time.Millisecond
-	client.post(t.Context(), to, http.Header{}, nil)
+	attemptBy(t.Context(), client, to, http.Header{}, nil)
 	(<-connections.accepted).mute.Store(true)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if got := client.post(ctx, to, http.Header{}, nil); ctx.Err() != nil {
+	if got := attemptBy(ctx, client, to, http.Header{}, nil); ctx.Err() != nil {
 		t.Fatalf("the attempt waits until its timeout: %d, error %v", got.status, got.err)
 	}
-	if got := client.post(ctx, to, http.Header{}, nil); got.status != 200 || len(connections.accepted) != 1 {
+	if got := attemptBy(ctx, client, to, http.Header{}, nil); got.status != 200 || len(connections.accepted) != 1 {
 		t.Errorf("answer is %d, error %v, over %d connections more; want 200 over a new one", got.status, got.err, len(connections.accepted))
 	}
 }

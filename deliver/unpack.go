@@ -24,8 +24,8 @@ func (s *shift) unpack(ctx context.Context, d *delivery) bool {
 		reason, err = s.load(ctx, d)
 	} else {
 		d.sequence = d.key.sequence
-		d.eventID = event.ID(d.msg.Headers().Get(headerMsgID))
-		if d.event, err = event.Decode(d.msg.Headers(), d.msg.Data()); err != nil {
+		d.eventID = event.ID(d.msg.Header.Get(headerMsgID))
+		if d.event, err = event.Decode(d.msg.Header, d.msg.Data); err != nil {
 			reason, err = err.Error(), nil
 		}
 	}
@@ -45,7 +45,7 @@ func (s *shift) unpack(ctx context.Context, d *delivery) bool {
 // load reads the event that a pointer names. The reason says why there is none;
 // an error, that it is not known.
 func (s *shift) load(ctx context.Context, d *delivery) (reason string, err error) {
-	p, err := parsePointer(s.endpoint.Env, s.endpoint.Name, d.msg.Headers())
+	p, err := parsePointer(s.endpoint.Env, s.endpoint.Name, d.msg.Header)
 	d.sequence, d.eventID, d.attempts, d.first = p.Sequence, p.EventID, p.Attempts, p.FirstAttempt
 	if err != nil {
 		return err.Error(), nil

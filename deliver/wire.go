@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -76,13 +75,14 @@ func (w *wire) silent() bool {
 
 // exchange sends a request and reads its answer. answered tells whether any of
 // the answer came, whole whether the connection can be used again.
-func (w *wire) exchange(ctx context.Context, to *target, header http.Header, data []byte, heads *heads) (got answer, answered, whole bool) {
-	cut := context.AfterFunc(ctx, func() { _ = w.SetDeadline(time.Unix(1, 0)) }) // in the past: ends reads and writes
-	defer func() { whole = cut() && whole }()
+func (w *wire) exchange(to *target, header http.Header, data []byte, heads *heads) (got answer, answered, whole bool) {
 	if err := w.write(to, header, data); err != nil {
 		return answer{err: err}, false, false
 	}
 	w.room = maxAnswerHeader
+	if got, ok := w.readPlain(); ok {
+		return got, true, true
+	}
 	response, err := w.readHead()
 	if err != nil {
 		return answer{err: fmt.Errorf("read the answer: %w", err)}, w.room < maxAnswerHeader, false
@@ -115,6 +115,21 @@ func (w *wire) write(to *target, header http.Header, data []byte) error {
 		return fmt.Errorf("send the request: %w", err)
 	}
 	return nil
+}
+
+// readPlain reads a plain answer, and nothing where it is another.
+func (w *wire) readPlain() (answer, bool) {
+	if _, err := w.reader.Peek(1); err != nil {
+		return answer{}, false // it comes again
+	}
+	text, _ := w.reader.Peek(w.reader.Buffered())
+	status, body, ok := plainAnswer(string(text))
+	if !ok {
+		return answer{}, false
+	}
+	got := answer{status: status, head: headOf(body)}
+	_, err := w.reader.Discard(len(text))
+	return got, err == nil
 }
 
 // readHead reads the answer without its body, and passes over interim ones.

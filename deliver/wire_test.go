@@ -75,7 +75,18 @@ func post(t *testing.T, client *Client, rawURL string, data []byte) answer {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	return client.post(ctx, newTarget(u), http.Header{"X-Team": {"payments"}}, data)
+	return attemptBy(ctx, client, newTarget(u), http.Header{"X-Team": {"payments"}}, data)
+}
+
+// attemptBy makes one attempt in a slot of its own, for which ctx is the time.
+func attemptBy(ctx context.Context, client *Client, to *target, header http.Header, data []byte) answer {
+	in, release := newSlot(ctx)
+	defer release()
+	in.until = time.Now().Add(patience)
+	if until, ok := ctx.Deadline(); ok {
+		in.until = until
+	}
+	return client.post(ctx, in, to, header, data)
 }
 
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -179,7 +190,7 @@ func TestAnEndedAttemptCutsOffItsConnection(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("enough")
 	go func() { <-began; cancel(reason) }()
-	if got := newTestClient(t).post(ctx, newTarget(u), http.Header{}, nil); !errors.Is(got.err, reason) {
+	if got := attemptBy(ctx, newTestClient(t), newTarget(u), http.Header{}, nil); !errors.Is(got.err, reason) {
 		t.Errorf("error %v, want the reason of the end", got.err)
 	}
 }
@@ -211,7 +222,7 @@ func TestConnectionsThatWereIdleForTooLongAreClosed(t *testing.T) {
 func TestALineBreakInAHeaderIsNeverSent(t *testing.T) {
 	address, _ := rawServer(t, ok)
 	u, _ := url.Parse("http://" + address)
-	got := newTestClient(t).post(t.Context(), newTarget(u), http.Header{"X-Team": {"a\r\nX-Forged: b"}}, nil)
+	got := attemptBy(t.Context(), newTestClient(t), newTarget(u), http.Header{"X-Team": {"a\r\nX-Forged: b"}}, nil)
 	if !errors.Is(got.err, errHeaderValue) {
 		t.Errorf("error %v, want the header refused", got.err)
 	}

@@ -52,7 +52,7 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 		paces[row] = []pace{{perSecond: 100 / float64(i+1), p50: 1500, p99: 1}}
 	}
 	r.addReceiving(paces)
-	r.addDelivering(rates)
+	r.addDelivering(rates, rates)
 	r.addFootprint(footprint{memory: []float64{61}, start: []float64{200}, binary: 30})
 	r.addQuiet(quiet{endpoints: 50, memory: []float64{601}, start: []float64{15000}, stop: []float64{5000}, slow: []float64{150}})
 	var written bytes.Buffer
@@ -63,12 +63,12 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 	if err := json.Unmarshal(written.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Speeds) != 10 || len(got.Figures) != 7 || got.Speeds[7].Ratio.Median != 0.8 {
+	if len(got.Speeds) != 10 || len(got.Figures) != 7 || got.Speeds[7].Ratio.Median != 0.8 || got.Speeds[7].Processor != 80 {
 		t.Errorf("report %s", written.Bytes())
 	}
 	want := "c/b is 0.67, the target is at least 0.9\n" +
 		"d/e is 1.25, the target is at least 4\n" +
-		"h/f is 0.80, the target is at least 0.85\n" +
+		"h/f is 0.80, the target is at least 0.9\n" +
 		"i/h is 0.50, the target is at least 0.7\n" +
 		"j is 20 a second, the target is at least 10000\n" +
 		"memory when idle is 61 MB, the target is at most 60\n" +

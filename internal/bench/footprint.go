@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"debug/elf"
 	"fmt"
@@ -110,6 +111,32 @@ func residentBytes(pid int) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("process %d has no VmRSS", pid)
+}
+
+// ticksPerSecond is in what Linux tells a process's times.
+const ticksPerSecond = 100
+
+// processorTime is what processes have had of the processors, as Linux tells it.
+func processorTime(of ...*child) (time.Duration, error) {
+	var ticks int64
+	for _, c := range of {
+		text, err := os.ReadFile("/proc/" + strconv.Itoa(c.command.Process.Pid) + "/stat")
+		if err != nil {
+			return 0, err
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third on
+		if len(fields) < 13 {
+			return 0, fmt.Errorf("process %d has no times", c.command.Process.Pid)
+		}
+		for _, field := range fields[11:13] { // utime and stime
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				return 0, err
+			}
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * time.Second / ticksPerSecond, nil
 }
 
 // static reports whether a program needs no library and no loader.

@@ -51,11 +51,11 @@ func measure(ctx context.Context, s settings, progress io.Writer) (_ *report, er
 		return nil, fmt.Errorf("receiving: %w", err)
 	}
 	r.addReceiving(paces)
-	rates, err := b.delivering(ctx)
+	rates, times, err := b.delivering(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("delivering: %w", err)
 	}
-	r.addDelivering(rates)
+	r.addDelivering(rates, times)
 	beside, err := b.neighbours(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("delivering beside trouble: %w", err)
@@ -122,14 +122,15 @@ func (b *bench) receiving(ctx context.Context) (map[string][]pace, error) {
 
 func (b *bench) store(name string) string { return filepath.Join(b.dir, name) }
 
-// delivering returns events a second of the ways to deliver, by row and round.
-func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
+// delivering returns events a second of the ways to deliver, and the processor
+// time of each event, in microseconds, by row and round.
+func (b *bench) delivering(ctx context.Context) (rates, times map[string][]float64, err error) {
 	fmt.Fprintf(b.progress, "storing %d events, twice\n", b.events)
 	if err := b.fillBare(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := b.fillJethook(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ways := []struct {
 		row   string
@@ -151,22 +152,22 @@ func (b *bench) delivering(ctx context.Context) (map[string][]float64, error) {
 			return b.startDelivering(ctx, "endpoint", shares(1000, name, urls))
 		}},
 	}
-	rates := map[string][]float64{}
+	rates, times = map[string][]float64{}, map[string][]float64{}
 	for round := range b.rounds {
 		fmt.Fprintf(b.progress, "delivering, round %d of %d\n", round+1, b.rounds)
 		for i := range ways {
 			way := ways[(i+round)%len(ways)]
 			syscall.Sync()
-			rate, err := b.deliveryRate(ctx, func(urls []string) (*child, error) {
+			rate, took, err := b.deliveryRate(ctx, func(urls []string) (*child, error) {
 				return way.start("round-"+strconv.Itoa(round+1), urls)
 			})
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", way.row, err)
+				return nil, nil, fmt.Errorf("%s: %w", way.row, err)
 			}
-			rates[way.row] = append(rates[way.row], rate)
+			rates[way.row], times[way.row] = append(rates[way.row], rate), append(times[way.row], took)
 		}
 	}
-	return rates, nil
+	return rates, times, nil
 }
 
 func (b *bench) fillBare(ctx context.Context) error {
@@ -191,11 +192,12 @@ func (b *bench) fillJethook(ctx context.Context) error {
 }
 
 // deliveryRate returns the events a second of a sender, from the first receipt
-// to the last.
-func (b *bench) deliveryRate(ctx context.Context, startSender func(urls []string) (*child, error)) (float64, error) {
+// to the last, and the microseconds that it and the receiver had a processor
+// for each, from when both were ready.
+func (b *bench) deliveryRate(ctx context.Context, startSender func(urls []string) (*child, error)) (rate, took float64, err error) {
 	receiver, err := b.startSelf(ctx, "receive", "-events", strconv.Itoa(b.events))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer receiver.kill() // it has said all it had to say
 	var urls []string
@@ -204,11 +206,13 @@ func (b *bench) deliveryRate(ctx context.Context, startSender func(urls []string
 	}
 	sender, err := startSender(urls)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	before, early := processorTime(sender, receiver)
 	tally, err := receiver.wait(ctx, deliveryTimeout, sender)
-	if err := errors.Join(err, sender.stop()); err != nil {
-		return 0, err
+	after, late := processorTime(sender, receiver)
+	if err := errors.Join(err, early, late, sender.stop()); err != nil {
+		return 0, 0, err
 	}
-	return float64(tally.Events-1) / tally.Seconds, nil
+	return float64(tally.Events-1) / tally.Seconds, float64((after - before).Microseconds()) / float64(tally.Events), nil
 }

@@ -43,6 +43,7 @@ type speed struct {
 	PerSecond float64 `json:"per_second"`
 	P50       float64 `json:"p50_ms,omitempty"`
 	P99       float64 `json:"p99_ms,omitempty"`
+	Processor float64 `json:"processor_us,omitempty"` // an event
 	Ratio     *ratio  `json:"ratio,omitempty"`
 	AtLeast   float64 `json:"at_least,omitempty"` // the target a second; 0: none, or that of the ratio
 }
@@ -93,12 +94,15 @@ func (r *report) addReceiving(paces map[string][]pace) {
 	add(rowAlways, newRatio(perSecond, rowPower, rowAlways, 4))
 }
 
-func (r *report) addDelivering(rates map[string][]float64) {
-	r.addSpeed(speed{What: rowLoop, PerSecond: median(rates[rowLoop])})
-	r.addSpeed(speed{What: rowDressed, PerSecond: median(rates[rowDressed]), Ratio: newRatio(rates, rowEndpoint, rowDressed, 0)})
-	r.addSpeed(speed{What: rowEndpoint, PerSecond: median(rates[rowEndpoint]), Ratio: newRatio(rates, rowEndpoint, rowLoop, 0.85)})
-	r.addSpeed(speed{What: rowHundreds, PerSecond: median(rates[rowHundreds]), Ratio: newRatio(rates, rowHundreds, rowEndpoint, 0.7)})
-	r.addSpeed(speed{What: rowThousand, PerSecond: median(rates[rowThousand]), Ratio: newRatio(rates, rowThousand, rowEndpoint, 0), AtLeast: 10000})
+func (r *report) addDelivering(rates, times map[string][]float64) {
+	add := func(row string, ratio *ratio, atLeast float64) {
+		r.addSpeed(speed{What: row, PerSecond: median(rates[row]), Processor: median(times[row]), Ratio: ratio, AtLeast: atLeast})
+	}
+	add(rowLoop, nil, 0)
+	add(rowDressed, newRatio(rates, rowEndpoint, rowDressed, 0), 0)
+	add(rowEndpoint, newRatio(rates, rowEndpoint, rowLoop, 0.9), 0)
+	add(rowHundreds, newRatio(rates, rowHundreds, rowEndpoint, 0.7), 0)
+	add(rowThousand, newRatio(rates, rowThousand, rowEndpoint, 0), 10000)
 }
 
 func (r *report) addBeside(measured beside) {

@@ -18,9 +18,9 @@ func (r *report) writeTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintf(table, "%s, %d CPUs, %s; medians of %d rounds of %g s, %d connections, %d bytes, %d events delivered\n\n",
 		r.Go, r.CPUs, r.FileSystem, r.Rounds, r.Seconds, r.Connections, r.Size, r.Events)
-	fmt.Fprintln(table, "what\t/s\tp50\tp99\tratio\ttarget")
+	fmt.Fprintln(table, "what\t/s\tp50\tp99\tCPU\tratio\ttarget")
 	for _, s := range r.Speeds {
-		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\n", s.What, s.PerSecond, latency(s.P50), latency(s.P99), s.cells())
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\t%s\n", s.What, s.PerSecond, latency(s.P50), latency(s.P99), processor(s.Processor), s.cells())
 	}
 	fmt.Fprintln(table)
 	fmt.Fprintln(table, "what\tvalue\ttarget")
@@ -51,6 +51,14 @@ func latency(ms float64) string {
 		return ""
 	}
 	return fmt.Sprintf("%.1f ms", ms)
+}
+
+// processor is blank where it was not measured.
+func processor(us float64) string {
+	if us == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f µs", us)
 }
 
 // cells are the ratio and the target.

@@ -1,0 +1,167 @@
+package deliver
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// heartbeat is how often the server says that it still knows a request for
+	// messages. After two that did not come it is asked again: a consumer whose
+	// leader is gone has forgotten it.
+	heartbeat = 5 * time.Second
+	// expires is for how long a request holds.
+	expires = 30 * time.Second
+	// statusRoom is for what the server says beside messages, while nobody reads.
+	statusRoom = 64
+)
+
+// feed is what comes from a consumer, so many messages fetched in advance. One
+// goroutine reads it, and asks for more as it does: the iterator of nats.go asks
+// in another, and misses its moment where the two meet, which leaves an endpoint
+// without deliveries until two heartbeats are missed.
+type feed struct {
+	conn     *nats.Conn
+	subject  string // for requests
+	advance  int
+	sub      *nats.Subscription
+	messages chan *nats.Msg
+	status   chan nats.Status // of the connection
+	draining atomic.Bool
+	ended    chan struct{} // closed when nothing more comes
+
+	beat   time.Duration // heartbeat
+	asked  int           // for so many, which have not come yet
+	silent *time.Timer
+	lost   bool // the connection was
+}
+
+func newFeed(conn *nats.Conn, of jetstream.Consumer, advance int) (*feed, error) {
+	info := of.CachedInfo()
+	f := &feed{conn: conn, subject: "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name, advance: advance,
+		beat:     heartbeat,
+		messages: make(chan *nats.Msg, 2*advance+statusRoom), ended: make(chan struct{})}
+	var err error
+	if f.sub, err = conn.ChanSubscribe(conn.NewInbox(), f.messages); err != nil {
+		return nil, err
+	}
+	var once sync.Once
+	f.sub.SetClosedHandler(func(string) { once.Do(func() { close(f.ended) }) })
+	f.status = conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING)
+	f.silent = time.NewTimer(2 * heartbeat)
+	return f, nil
+}
+
+// close gives up what has not been read.
+func (f *feed) close() {
+	f.silent.Stop()
+	f.conn.RemoveStatusListener(f.status)
+	_ = f.sub.Unsubscribe() // fails where it has ended already
+}
+
+// drain has no more messages come. Those on their way are read still.
+func (f *feed) drain() {
+	if !f.draining.Swap(true) {
+		_ = f.sub.Drain() // fails where the connection is closed, which ends the feed too
+	}
+}
+
+// next returns the next message. The error is io.EOF after all that came until
+// drain was called; jetstream.ErrNoHeartbeat where the server has been silent,
+// and may be asked again by another call; any other is the end of the feed.
+func (f *feed) next() (*nats.Msg, error) {
+	for {
+		f.ask()
+		m, err := f.wait()
+		if err != nil {
+			return nil, err
+		}
+		if m == nil {
+			continue
+		}
+		if len(m.Data) > 0 || len(m.Header["Status"]) == 0 {
+			f.asked = max(0, f.asked-1)
+			return m, nil
+		}
+		if err := f.note(m.Header); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// ask asks for more when half of the messages have come. What is not sent is
+// asked for again when the connection is back, or after two heartbeats.
+func (f *feed) ask() {
+	if f.asked >= (f.advance+1)/2 || f.draining.Load() {
+		return
+	}
+	_ = f.conn.PublishRequest(f.subject, f.sub.Subject, fmt.Appendf(nil, `{"expires":%d,"batch":%d,"idle_heartbeat":%d}`,
+		expires, f.advance-f.asked, f.beat))
+	f.asked = f.advance
+}
+
+// wait returns the next that comes from the server, or nil when it was something
+// else.
+func (f *feed) wait() (*nats.Msg, error) {
+	select {
+	case m := <-f.messages:
+		return m, nil
+	default:
+	}
+	f.silent.Reset(2 * f.beat)
+	select {
+	case m := <-f.messages:
+		return m, nil
+	case now, ok := <-f.status:
+		if !ok {
+			f.status = nil // the connection is closed, which ends the feed
+		}
+		if now == nats.CONNECTED && f.lost {
+			f.asked = 0 // the server that was asked, or this one, has forgotten
+		}
+		f.lost = now == nats.RECONNECTING
+	case <-f.silent.C:
+		f.asked = 0
+		return nil, jetstream.ErrNoHeartbeat
+	case <-f.ended:
+		select {
+		case m := <-f.messages:
+			return m, nil
+		default:
+		}
+		if f.conn.IsClosed() {
+			return nil, jetstream.ErrConnectionClosed
+		}
+		return nil, io.EOF
+	}
+	return nil, nil
+}
+
+// note takes in what the server says about a request. Where it refuses one, such
+// as while it shuts down, it is asked again after two heartbeats.
+func (f *feed) note(header nats.Header) error {
+	text := strings.ToLower(header.Get("Description"))
+	switch header.Get("Status") {
+	case "400":
+		return fmt.Errorf("%w: %s", jetstream.ErrBadRequest, text)
+	case "404", "408":
+		left, _ := strconv.Atoi(header.Get("Nats-Pending-Messages"))
+		f.asked = max(0, f.asked-left)
+	case "409":
+		if strings.Contains(text, "consumer deleted") {
+			return jetstream.ErrConsumerDeleted
+		}
+		if strings.Contains(text, "leadership change") {
+			f.asked = 0
+		}
+	}
+	return nil
+}
