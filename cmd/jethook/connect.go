@@ -70,7 +70,7 @@ key is used for the request and not kept.`,
 		return err
 	})
 	account.bind(cmd)
-	verify.bind(cmd, "verify", "how requests are verified, as the file would have it but in JSON, for a provider that does not publish it")
+	cmd.Flags().StringVar(&verify.reference, "verify", "", "how requests are verified, as the file has it but in JSON, for a provider that does not publish it: `@FILE` or the text")
 	cmd.Flags().StringVar(&how.Name, "name", "", "`NAME` of the source (default the provider's)")
 	cmd.Flags().StringVar(&how.PublicURL, "public-url", "", "`URL` at which the provider reaches listen.ingest")
 	cmd.Flags().StringSliceVar(&how.Events, "events", nil, "`NAME` of an event of the provider's (default all); may be repeated")

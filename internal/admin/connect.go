@@ -48,7 +48,7 @@ func (h *Handler) account(ctx context.Context, of api.Account) (*provider.Accoun
 // providerFailure tells the caller what a provider has answered.
 func providerFailure(err error) error {
 	if errors.Is(err, provider.ErrProvider) {
-		return &problem{code: providerFailed, detail: strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + ". Nothing was stored; run it again when that is mended.", cause: err}
+		return &problem{code: providerFailed, detail: strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + ". Run it again when that is mended: it goes on where it stopped.", cause: err}
 	}
 	return err
 }
@@ -124,14 +124,19 @@ func (h *Handler) connect(ctx context.Context, in *struct{ Body api.Connect }) (
 	if of.DryRun {
 		return h.dryRun(ctx, account, result)
 	}
-	w, err := account.Ensure(ctx, address, of.Events, of.Rotate || !known)
+	w, replaced, err := account.Ensure(ctx, address, of.Events, !known, of.Rotate)
 	if err != nil {
 		return nil, providerFailure(err)
 	}
 	if err := h.keepSource(ctx, of, address, preset.Name, known, have, w); err != nil {
 		return nil, err
 	}
-	result.Webhook, result.Rotated = wireWebhook(w), known && w.Secret != ""
+	for _, id := range replaced {
+		if err := account.Delete(ctx, id); err != nil {
+			return nil, providerFailure(err)
+		}
+	}
+	result.Webhook, result.Rotated = wireWebhook(w), known && of.Rotate
 	source, err := h.sourceEntries().get(ctx, &EntryPath{of.Name})
 	if err != nil {
 		return nil, err
@@ -192,6 +197,9 @@ func (h *Handler) keepSource(ctx context.Context, of api.Connect, address, prese
 		switch {
 		case w.PublicKey != "":
 			patch["public_keys"] = []any{w.PublicKey}
+			if old := e.PublicKey(); old != "" && old != w.PublicKey {
+				patch["public_keys"] = []any{w.PublicKey, old}
+			}
 		case w.Secret != "":
 			patch["secrets"] = []any{w.Secret}
 			if old := e.Newest(); old != "" && old != w.Secret {

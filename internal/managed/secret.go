@@ -116,6 +116,16 @@ func (e *Entry) Newest() string {
 	return ""
 }
 
+// PublicKey is the first of a source's public keys, empty where it has none.
+func (e *Entry) PublicKey() string {
+	list, _ := e.spec["public_keys"].([]any)
+	if len(list) == 0 {
+		return ""
+	}
+	text, _ := list[0].(string)
+	return text
+}
+
 // Address is where a source's provider reaches it, as far as that was said.
 func (e *Entry) Address() string {
 	text, _ := e.spec["public_url"].(string)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -173,40 +172,59 @@ func webhooksOf(answer json.RawMessage) (list []wireWebhook, err error) {
 	return nil, fmt.Errorf("%w answered no list of webhooks", ErrProvider)
 }
 
+// replacedMark is added to the url of a webhook that another takes the place of, so
+// that both are served until the other's secret is kept.
+const replacedMark = "?replaced"
+
 // Ensure has the events sent to url, and makes its webhook or changes the one that
-// there is. Where the provider tells a secret only when it makes one, anew says
-// that there shall be a new one; a webhook is replaced for that where its provider
-// has no other way.
-func (a *Account) Ensure(ctx context.Context, url string, events []string, anew bool) (Webhook, error) {
+// there is. Where needed, the answer has what the provider signs with, even if it
+// tells that only when it makes it; rotate has it make a new one in any case. A
+// provider that has no other way gets a second webhook for it: those in replaced
+// are to be deleted once what the first signs with is kept.
+func (a *Account) Ensure(ctx context.Context, url string, events []string, needed, rotate bool) (w Webhook, replaced []string, err error) {
 	if a.ensure != "" {
-		return a.ensureByURL(ctx, url, events, anew)
+		w, err = a.ensureByURL(ctx, url, events, needed, rotate)
+		return w, nil, err
 	}
 	all, err := a.List(ctx)
 	if err != nil {
-		return Webhook{}, err
+		return Webhook{}, nil, err
 	}
-	i := slices.IndexFunc(all, func(w Webhook) bool { return w.URL == url })
+	var have *Webhook
+	for i := range all {
+		switch all[i].URL {
+		case url:
+			have = &all[i]
+		case url + replacedMark: // of a rotation that was cut off
+			replaced = append(replaced, all[i].ID)
+		}
+	}
 	body := map[string]any{"url": url, "events": events, "description": "jethook"}
+	name := "url"
 	if a.config.Provider == "chip" {
 		body = map[string]any{"callback": url, "events": events, "title": "jethook"}
+		name = "callback"
 	}
 	switch {
-	case i < 0:
-		return a.single(ctx, http.MethodPost, a.list, body)
-	case anew:
-		// The provider refuses a second one for the url, so the first goes before.
-		if err := a.Delete(ctx, all[i].ID); err != nil {
-			return Webhook{}, err
+	case have == nil:
+		w, err = a.single(ctx, http.MethodPost, a.list, body)
+	case rotate || needed && have.PublicKey == "":
+		if _, err = a.single(ctx, a.put, a.one+have.ID+a.after, map[string]any{name: url + replacedMark}); err != nil {
+			return Webhook{}, nil, err
 		}
-		return a.single(ctx, http.MethodPost, a.list, body)
+		replaced = append(replaced, have.ID)
+		w, err = a.single(ctx, http.MethodPost, a.list, body)
+	default:
+		w, err = a.single(ctx, a.put, a.one+have.ID+a.after, body)
 	}
-	return a.single(ctx, a.put, a.one+all[i].ID+a.after, body)
+	return w, replaced, err
 }
 
 // ensureByURL is Ensure where the provider has such an operation.
-func (a *Account) ensureByURL(ctx context.Context, url string, events []string, anew bool) (Webhook, error) {
+func (a *Account) ensureByURL(ctx context.Context, url string, events []string, needed, rotate bool) (Webhook, error) {
 	answer, err := a.ask(ctx, http.MethodPut, a.ensure, map[string]any{
-		"url": url, "events": events, "description": "jethook", "enabled": true, "returnSigningSecret": true, "rotateSecretIfUnavailable": anew,
+		"url": url, "events": events, "description": "jethook", "enabled": true,
+		"returnSigningSecret": needed || rotate, "rotateSecretIfUnavailable": needed, "rotateSecret": rotate,
 	})
 	if err != nil {
 		return Webhook{}, err
