@@ -157,11 +157,11 @@ func (d *Directory) Has(ctx context.Context, env event.Env, name string) error {
 		return bus.ErrNotFound
 	}
 	parked, err := d.bus.Parked(bus.StreamName(env))
-	if err != nil || isEndpoint(parked[name]) {
+	if err != nil || d.shows(ref{env, name}, parked[name]) {
 		return err
 	}
 	consumer, err := d.bus.JetStream().Consumer(ctx, bus.StreamName(env), name)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && !isEndpoint(consumer.CachedInfo().Config) {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && !d.shows(ref{env, name}, consumer.CachedInfo().Config) {
 		return bus.ErrNotFound
 	}
 	return err
@@ -194,10 +194,10 @@ func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[stri
 	infos := make(map[string]*jetstream.ConsumerInfo)
 	list := stream.ListConsumers(ctx)
 	for info := range list.Info() {
-		if !isEndpoint(info.Config) {
+		at := ref{env, info.Name}
+		if !d.shows(at, info.Config) {
 			continue
 		}
-		at := ref{env, info.Name}
 		seen[at], infos[info.Name] = true, info
 		s := d.describe(at, info)
 		s.Waiting = info.NumPending + uint64(max(info.NumAckPending, 0))
@@ -214,7 +214,7 @@ func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[stri
 	}
 	maps.Copy(parked, after)
 	for name, config := range parked {
-		if at := (ref{env, name}); !seen[at] && isEndpoint(config) {
+		if at := (ref{env, name}); !seen[at] && d.shows(at, config) {
 			seen[at] = true
 			found = append(found, d.describe(at, &jetstream.ConsumerInfo{Config: config}))
 		}
@@ -237,6 +237,12 @@ func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[stri
 	}
 	records, err := states(ctx, bucket)
 	return found, infos, records, err
+}
+
+// shows reports whether a consumer is an endpoint's. One with an ID that the list
+// does not have was deleted, and its consumer is on its way out.
+func (d *Directory) shows(at ref, config jetstream.ConsumerConfig) bool {
+	return isEndpoint(config) && (config.Metadata[metaID] == "" || d.of(at) != nil)
 }
 
 func isEndpoint(config jetstream.ConsumerConfig) bool {
