@@ -152,6 +152,9 @@ func (s *Store) put(key string, e Entry, revision uint64, deleted bool) bool {
 	}
 	s.keys = nil
 	if deleted {
+		if len(s.seen) >= maxEntries {
+			clear(s.seen) // the watch is not that far behind
+		}
 		s.seen[key] = revision
 		delete(s.entries, key)
 		delete(s.views, key)
