@@ -136,7 +136,7 @@ func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *del
 	if !s.unpack(work, d) {
 		return nil
 	}
-	if d.event.Source == event.System && !s.endpoint.SystemEvents {
+	if again := s.config.Replay; again != nil && d.sequence > again.End || d.event.Source == event.System && !s.endpoint.SystemEvents {
 		s.settled(d)
 		return nil
 	}

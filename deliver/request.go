@@ -23,6 +23,7 @@ type composer struct {
 	userAgent string
 	own       http.Header // the endpoint's, by canonical name
 	signer    *signature.Signer
+	replay    string // the id of the replay; empty for none
 }
 
 func newSigner(e Endpoint) (*signature.Signer, error) {
@@ -84,6 +85,9 @@ func (c *composer) compose(in *slot, e *event.Event, number int, span trace.Span
 	}
 	set("User-Agent", c.userAgent)
 	set("Jethook-Attempt", strconv.Itoa(number))
+	if c.replay != "" {
+		set("Jethook-Replay", c.replay)
+	}
 	set("Webhook-Id", string(e.ID))
 	set("Webhook-Timestamp", strconv.FormatInt(now.Unix(), 10))
 	if parent, state := traceHeaders(e, span); parent != "" {

@@ -16,7 +16,7 @@ import (
 type shift struct {
 	*Worker
 	stream  jetstream.Stream // of the events
-	sources [2]source
+	sources []source
 
 	held     held
 	recorder *recorder
@@ -55,11 +55,11 @@ type delivery struct {
 // settled, and is answered like any other.
 var inProgress = []byte("+WPI")
 
-func newShift(w *Worker, stream jetstream.Stream, live, due jetstream.Consumer) *shift {
+func newShift(w *Worker, stream jetstream.Stream, sources ...source) *shift {
 	s := &shift{
 		Worker:   w,
 		stream:   stream,
-		sources:  [2]source{{consumer: live}, {consumer: due, due: true}},
+		sources:  sources,
 		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]string)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
 	}

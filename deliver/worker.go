@@ -56,9 +56,21 @@ type WorkerConfig struct {
 	OnFailing   func(ctx context.Context, f Failing) error
 	OnRecovered func(ctx context.Context) error
 
+	// Replay has the worker deliver again what a consumer of its own selects,
+	// instead of the endpoint's events. Nil is not to. What fails goes through the
+	// endpoint's retries like any other event.
+	Replay *Replay
+
 	// DrainTimeout bounds the attempts in flight at a shutdown; zero means
 	// DefaultDrainTimeout. Attempts cut off then do not count.
 	DrainTimeout time.Duration
+}
+
+// Replay is events that are delivered again.
+type Replay struct {
+	ID       string // told to the endpoint in the header jethook-replay
+	Consumer string // the durable on the event stream that selects them
+	End      uint64 // the sequence of the last one; what follows is passed over
 }
 
 // Failing tells that an endpoint fails.
@@ -107,6 +119,9 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 	}
 	if w.composer, err = newComposer(e, config.Client.userAgent); err != nil {
 		return nil, err
+	}
+	if config.Replay != nil {
+		w.composer.replay = config.Replay.ID
 	}
 	if e.TLS != (TLS{}) {
 		w.composer.target.own = config.Client.newTransport(e.TLS)
@@ -166,6 +181,13 @@ func (w *Worker) open(ctx context.Context) (*shift, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event stream: %w", err)
 	}
+	if of := w.config.Replay; of != nil {
+		again, err := stream.Consumer(ctx, of.Consumer)
+		if err != nil {
+			return nil, fmt.Errorf("durable consumer: %w", err)
+		}
+		return newShift(w, stream, source{consumer: again}), nil
+	}
 	live, err := stream.Consumer(ctx, w.endpoint.Name)
 	if err != nil {
 		return nil, fmt.Errorf("durable consumer: %w", err)
@@ -183,7 +205,7 @@ func (w *Worker) open(ctx context.Context) (*shift, error) {
 	if err != nil {
 		return nil, fmt.Errorf("consumer of due events: %w", err)
 	}
-	s := newShift(w, stream, live, due)
+	s := newShift(w, stream, source{consumer: live}, source{consumer: due, due: true})
 	s.held.progress = w.config.Bus.Progress(live.CachedInfo().Stream, w.endpoint.Name)
 	return s, nil
 }

@@ -54,6 +54,13 @@ func (h *Handler) routes() huma.API {
 	register(of, post("endpoints-retries-hasten", "/v1/endpoints/{name}/retries/hasten", "Have an endpoint's waiting retries fall due now"), h.hastenRetries)
 	register(of, remove("endpoints-retries-cancel", "/v1/endpoints/{name}/retries", "Cancel an endpoint's retries; they become dead events"), h.cancelRetries)
 
+	register(of, created(post("replays-create", "/v1/replays", "Deliver stored events to an endpoint again, or count them")), h.createReplay)
+	register(of, get("replays-list", "/v1/replays", "List replays, the newest first"), h.listReplays)
+	register(of, get("replays-get", "/v1/replays/{id}", "Show how far a replay is"), h.getReplay)
+	register(of, post("replays-pause", "/v1/replays/{id}/pause", "Have a replay wait"), h.pauseReplay)
+	register(of, post("replays-resume", "/v1/replays/{id}/resume", "Have a paused replay go on"), h.resumeReplay)
+	register(of, remove("replays-cancel", "/v1/replays/{id}", "End a replay"), h.cancelReplay)
+
 	register(of, get("dead-list", "/v1/dead", "List dead events, the newest first"), h.listDead)
 	register(of, get("dead-get", "/v1/dead/{id}", "Show a dead event"), h.getDead)
 	register(of, accepted(post("dead-retry", "/v1/dead/{id}/retry", "Deliver a dead event again, to its endpoint alone")), h.retryDead)

@@ -91,6 +91,16 @@ func (b *Bus) Each(ctx context.Context, r Range, visit func(Message) bool) error
 	return v.read(ctx, v.first, visit)
 }
 
+// SequenceAt returns the sequence of the first message of a stream stored at that
+// time or later, or the next one to be stored.
+func (b *Bus) SequenceAt(ctx context.Context, stream string, at time.Time) (uint64, error) {
+	v, err := b.view(ctx, Range{Stream: stream})
+	if err != nil {
+		return 0, err
+	}
+	return v.sequenceAt(ctx, at)
+}
+
 // view is a range with its bounds as sequences.
 type view struct {
 	Range

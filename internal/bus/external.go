@@ -119,7 +119,7 @@ func (b *Bus) probe(ctx context.Context) error {
 			ask(root+"."+string(env)+".jethook.probe", elsewhere, "")
 		}
 	}
-	for _, bucket := range []string{Endpoints, Secrets, Keys, Managed, Replicas, Replies} {
+	for _, bucket := range []string{Endpoints, Secrets, Keys, Managed, Replicas, Replies, Replays} {
 		ask("$KV."+bucket+".probe", elsewhere, "")
 	}
 	return group.Wait()

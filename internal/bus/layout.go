@@ -26,6 +26,7 @@ const (
 	Keys      = "KEYS"      // bucket: hashes of generated API keys
 	Managed   = "MANAGED"   // bucket: what was made over the management API, encrypted
 	Replies   = "REPLIES"   // bucket: answers to requests with an Idempotency-Key, encrypted
+	Replays   = "REPLAYS"   // bucket: events that are delivered again
 	Replicas  = "REPLICAS"  // bucket: the processes that deliver; on a cluster alone
 )
 
@@ -46,6 +47,7 @@ const (
 
 const (
 	attemptsMaxAge   = 14 * 24 * time.Hour
+	replayTTL        = 90 * 24 * time.Hour
 	attemptsMaxBytes = 1 << 30
 	// requestTimeout bounds one request to the server. A cluster that has no
 	// leader yet does not answer.
@@ -117,6 +119,7 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 		{Bucket: Secrets, Description: "generated secrets, encrypted", Replicas: b.config.Stream.Replicas},
 		{Bucket: Keys, Description: "hashes of generated API keys", Replicas: b.config.Stream.Replicas},
 		{Bucket: Managed, Description: "sources, endpoints and subscribers made over the management API, encrypted", Replicas: b.config.Stream.Replicas, LimitMarkerTTL: 24 * time.Hour},
+		{Bucket: Replays, Description: "events that are delivered again", Replicas: b.config.Stream.Replicas, TTL: replayTTL},
 		{Bucket: Replies, Description: "answers to requests that are made once, encrypted", Replicas: b.config.Stream.Replicas, TTL: ReplyTTL, MaxBytes: 64 << 20},
 	}
 	if b.server == nil {
@@ -238,7 +241,7 @@ func explain(err error) error {
 	case 10074, 10005:
 		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
 	case 10026, 10027, 10120:
-		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and six buckets, which are streams too, and two consumers for each endpoint", err)
+		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and seven buckets, which are streams too, and two consumers for each endpoint", err)
 	case 10113:
 		return fmt.Errorf("%w: lift that demand, for RETRY and DEAD have no limit that could drop deliveries", err)
 	}

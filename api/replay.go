@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Replay is events that an endpoint is delivered again.
+type Replay struct {
+	ID        string    `json:"id" doc:"Empty for a dry run. Deliveries have it in the header jethook-replay." example:"rpl_019ac0a2b3c87d1e9f00a1b2c3d4e5f6"`
+	Endpoint  string    `json:"endpoint"`
+	Env       string    `json:"env" enum:"prod,test"`
+	Events    []string  `json:"events" nullable:"false"`
+	Where     string    `json:"where,omitempty"`
+	Rate      string    `json:"rate,omitempty" example:"50/s"`
+	State     string    `json:"state" enum:"running,paused,done,cancelled,failed"`
+	Reason    string    `json:"reason,omitempty" doc:"Why it failed."`
+	Count     uint64    `json:"count" doc:"Events that it selects, before where and the endpoint's filter."`
+	Handled   uint64    `json:"handled" doc:"So many of them are delivered, passed over, or tried again by the endpoint's retries."`
+	First     uint64    `json:"first_sequence" doc:"The sequence it begins with."`
+	Last      uint64    `json:"last_sequence" doc:"And ends with: what was stored when it was made."`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
+}
+
+// ReplaySpec is what is to be delivered again.
+type ReplaySpec struct {
+	Endpoint string   `json:"endpoint" minLength:"1" maxLength:"64" doc:"The endpoint that gets it; no other does."`
+	Events   []string `json:"events,omitempty" maxItems:"500" doc:"Patterns of events: those that the endpoint gets unless said."`
+	Since    string   `json:"since,omitempty" maxLength:"40" doc:"Events received from this time on: RFC 3339, or how long ago, such as 2h. All that are stored unless said."`
+	Until    string   `json:"until,omitempty" maxLength:"40" doc:"Events received before this time."`
+	Where    string   `json:"where,omitempty" maxLength:"4096" doc:"An expression over the body, beside the endpoint's filter."`
+	Rate     string   `json:"rate,omitempty" doc:"Most attempts per time, over all replicas: the endpoint's own rate unless said." example:"50/s"`
+	DryRun   bool     `json:"dry_run,omitempty" doc:"Count, and deliver nothing."`
+}
+
+// CreateReplay has events delivered again.
+func (c *Client) CreateReplay(ctx context.Context, spec ReplaySpec) (Replay, error) {
+	var r Replay
+	return r, c.do(ctx, http.MethodPost, "/v1/replays", spec, &r)
+}
+
+// Replays lists the replays, the newest first.
+func (c *Client) Replays(ctx context.Context, page Page) (List[Replay], error) {
+	var list List[Replay]
+	return list, c.do(ctx, http.MethodGet, "/v1/replays"+page.query(), nil, &list)
+}
+
+// Replay returns a replay, with how far it is.
+func (c *Client) Replay(ctx context.Context, id string) (Replay, error) {
+	var r Replay
+	return r, c.do(ctx, http.MethodGet, "/v1/replays/"+url.PathEscape(id), nil, &r)
+}
+
+// PauseReplay has a replay wait until it is resumed.
+func (c *Client) PauseReplay(ctx context.Context, id string) (Replay, error) {
+	var r Replay
+	return r, c.do(ctx, http.MethodPost, "/v1/replays/"+url.PathEscape(id)+"/pause", nil, &r)
+}
+
+// ResumeReplay has a paused replay go on.
+func (c *Client) ResumeReplay(ctx context.Context, id string) (Replay, error) {
+	var r Replay
+	return r, c.do(ctx, http.MethodPost, "/v1/replays/"+url.PathEscape(id)+"/resume", nil, &r)
+}
+
+// CancelReplay ends a replay. What it has handed to the endpoint's retries stays
+// there.
+func (c *Client) CancelReplay(ctx context.Context, id string) (Replay, error) {
+	var r Replay
+	return r, c.do(ctx, http.MethodDelete, "/v1/replays/"+url.PathEscape(id), nil, &r)
+}

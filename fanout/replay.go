@@ -1,0 +1,299 @@
+package fanout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// ReplayState is what becomes of a replay.
+type ReplayState string
+
+// The states. The last three are for good.
+const (
+	ReplayRunning   ReplayState = "running"
+	ReplayPaused    ReplayState = "paused"
+	ReplayDone      ReplayState = "done"
+	ReplayCancelled ReplayState = "cancelled"
+	ReplayFailed    ReplayState = "failed" // the endpoint is gone
+)
+
+// Replay is events that an endpoint is delivered again. It has a consumer of its
+// own, and leaves the endpoint's place and what is known of its health alone; an
+// event that fails goes through the endpoint's retries.
+type Replay struct {
+	ID       string          `json:"id"`
+	Env      event.Env       `json:"env"`
+	Endpoint string          `json:"endpoint"`
+	Events   []event.Pattern `json:"events"`
+	Begin    uint64          `json:"begin"` // the sequence it begins with
+	End      uint64          `json:"end"`   // and ends with
+	Where    string          `json:"where,omitempty"`
+	// PerSecond is the rate, over all replicas; 0 is the endpoint's own.
+	PerSecond float64     `json:"per_second,omitempty"`
+	State     ReplayState `json:"state"`
+	Reason    string      `json:"reason,omitempty"`
+	Count     uint64      `json:"count"`  // events that are selected, before Where
+	Handed    uint64      `json:"handed"` // as far as the consumer tells
+	CreatedAt time.Time   `json:"created_at"`
+	EndedAt   time.Time   `json:"ended_at,omitzero"`
+
+	revision uint64
+}
+
+// ReplaySpec is what is to be delivered again.
+type ReplaySpec struct {
+	Endpoint     string
+	Events       []event.Pattern // none: those that the endpoint gets
+	Since, Until time.Time       // Until excluded; zero is what is stored now
+	Where        string          // an expression beside the endpoint's filter
+	PerSecond    float64
+	DryRun       bool // count, and make nothing
+}
+
+// consumer is the name of the replay's durable.
+func (r *Replay) consumer() string { return "replay_" + r.ID }
+
+func (r *Replay) key() string { return string(r.Env) + "." + r.ID }
+
+// replayOrigin marks the consumers of replays.
+const replayOrigin = "replay"
+
+// ErrWhere means that a replay's expression is none.
+var ErrWhere = errors.New("where is no expression")
+
+// Replay counts what is selected and, unless it is a dry run, has it delivered
+// again by whichever processes deliver. There is no such endpoint: bus.ErrNotFound.
+func (d *Directory) Replay(ctx context.Context, env event.Env, spec ReplaySpec) (Replay, error) {
+	e := d.of(ref{env, spec.Endpoint})
+	if e == nil {
+		return Replay{}, bus.ErrNotFound
+	}
+	if _, err := replayed(e.Endpoint, spec.Where); err != nil {
+		return Replay{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Replay{}, err
+	}
+	r := Replay{ID: strings.ReplaceAll(id.String(), "-", ""), Env: env, Endpoint: spec.Endpoint, Events: spec.Events, Where: spec.Where,
+		PerSecond: spec.PerSecond, State: ReplayRunning, CreatedAt: d.now().UTC()}
+	if len(r.Events) == 0 {
+		r.Events = e.Events
+	}
+	if err := d.bound(ctx, &r, spec); err != nil || r.Count == 0 && r.Begin > r.End {
+		return r, err
+	}
+	stream, err := d.bus.JetStream().Stream(ctx, bus.StreamName(env))
+	if err != nil {
+		return r, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+	}
+	config := jetstream.ConsumerConfig{
+		Durable: r.consumer(), Description: "events delivered again to " + r.Endpoint, FilterSubjects: subjects(env, r.Events),
+		AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.Begin,
+		AckWait: deliver.AckWait(e.Endpoint), MaxAckPending: deliver.MaxAckPending(e.Endpoint), MaxDeliver: -1, MaxWaiting: maxWaiting,
+		Metadata: map[string]string{metaOrigin: replayOrigin},
+	}
+	if r.Count, err = count(ctx, stream, config, r.End); err != nil || spec.DryRun {
+		return r, err
+	}
+	if r.Count == 0 {
+		r.State, r.EndedAt = ReplayDone, r.CreatedAt
+	} else if _, err := stream.CreateConsumer(ctx, config); err != nil {
+		return r, fmt.Errorf("make the replay's consumer: %w", err)
+	}
+	return d.storeReplay(ctx, r)
+}
+
+// replayed is an endpoint with a replay's expression beside its filter.
+func replayed(e deliver.Endpoint, where string) (deliver.Endpoint, error) {
+	switch {
+	case where != "" && e.Filter != "":
+		e.Filter = "(" + e.Filter + ") && (" + where + ")"
+	case where != "":
+		e.Filter = where
+	default:
+		return e, nil
+	}
+	alone := e
+	alone.Filter = where
+	alone.Signature, alone.Keys = deliver.StyleNone, nil
+	if err := alone.Validate(); err != nil {
+		return e, fmt.Errorf("%w: %w", ErrWhere, err)
+	}
+	return e, nil
+}
+
+// bound finds the sequences that a replay begins and ends with.
+func (d *Directory) bound(ctx context.Context, r *Replay, spec ReplaySpec) error {
+	name := bus.StreamName(r.Env)
+	stream, err := d.bus.JetStream().Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", name, err)
+	}
+	state := stream.CachedInfo().State
+	r.Begin, r.End = max(state.FirstSeq, 1), state.LastSeq
+	if !spec.Since.IsZero() {
+		at, err := d.bus.SequenceAt(ctx, name, spec.Since)
+		if err != nil {
+			return err
+		}
+		r.Begin = max(r.Begin, at)
+	}
+	if !spec.Until.IsZero() {
+		at, err := d.bus.SequenceAt(ctx, name, spec.Until)
+		if err != nil {
+			return err
+		}
+		r.End = min(r.End, at-1)
+	}
+	return nil
+}
+
+// count counts what a consumer would select up to a sequence.
+func count(ctx context.Context, stream jetstream.Stream, config jetstream.ConsumerConfig, end uint64) (uint64, error) {
+	config.Durable, config.Description = "", "a look at the stream"
+	config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxWaiting, config.MaxDeliver = jetstream.AckNonePolicy, 0, 0, 0, 0
+	config.MemoryStorage, config.InactiveThreshold = true, time.Minute
+	pending := func(from uint64) (uint64, error) {
+		config.OptStartSeq = from
+		look, err := stream.CreateConsumer(ctx, config)
+		if err != nil {
+			return 0, fmt.Errorf("count the events: %w", err)
+		}
+		n := look.CachedInfo().NumPending
+		return n, stream.DeleteConsumer(ctx, look.CachedInfo().Name)
+	}
+	all, err := pending(config.OptStartSeq)
+	if err != nil {
+		return 0, err
+	}
+	beyond, err := pending(end + 1)
+	return all - min(all, beyond), err
+}
+
+func (d *Directory) storeReplay(ctx context.Context, r Replay) (Replay, error) {
+	bucket, err := d.bus.JetStream().KeyValue(ctx, bus.Replays)
+	if err != nil {
+		return r, fmt.Errorf("open bucket %s: %w", bus.Replays, err)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return r, err
+	}
+	if _, err := bucket.Create(ctx, r.key(), text); err != nil {
+		return r, fmt.Errorf("keep the replay: %w", err)
+	}
+	return r, d.bus.Sync()
+}
+
+// Replays returns those of an environment, in no order.
+func (d *Directory) Replays(ctx context.Context, env event.Env) ([]Replay, error) {
+	bucket, err := d.bus.JetStream().KeyValue(ctx, bus.Replays)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bus.Replays, err)
+	}
+	keys, err := bucket.ListKeysFiltered(ctx, string(env)+".*")
+	if err != nil {
+		return nil, fmt.Errorf("list bucket %s: %w", bus.Replays, err)
+	}
+	var found []Replay
+	for key := range keys.Keys() {
+		entry, err := bucket.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read replay %s: %w", key, err)
+		}
+		if r, err := decodeReplay(entry); err == nil {
+			found = append(found, d.progressOf(ctx, r))
+		}
+	}
+	return found, nil
+}
+
+func decodeReplay(entry jetstream.KeyValueEntry) (Replay, error) {
+	r := Replay{revision: entry.Revision()}
+	err := json.Unmarshal(entry.Value(), &r)
+	return r, err
+}
+
+// progressOf reads how far a replay is that is not over.
+func (d *Directory) progressOf(ctx context.Context, r Replay) Replay {
+	if r.State != ReplayRunning && r.State != ReplayPaused {
+		return r
+	}
+	if consumer, err := d.bus.JetStream().Consumer(ctx, bus.StreamName(r.Env), r.consumer()); err == nil {
+		r.Handed = min(r.Count, consumer.CachedInfo().AckFloor.Consumer)
+	}
+	return r
+}
+
+// GetReplay returns one, or bus.ErrNotFound.
+func (d *Directory) GetReplay(ctx context.Context, env event.Env, id string) (Replay, error) {
+	if !nameForm.MatchString(id) {
+		return Replay{}, bus.ErrNotFound
+	}
+	bucket, err := d.bus.JetStream().KeyValue(ctx, bus.Replays)
+	if err != nil {
+		return Replay{}, fmt.Errorf("open bucket %s: %w", bus.Replays, err)
+	}
+	entry, err := bucket.Get(ctx, string(env)+"."+id)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return Replay{}, bus.ErrNotFound
+	}
+	if err != nil {
+		return Replay{}, fmt.Errorf("read replay %s: %w", id, err)
+	}
+	r, err := decodeReplay(entry)
+	return d.progressOf(ctx, r), err
+}
+
+// SetReplay pauses, resumes or cancels a replay; one that is over stays as it is.
+func (d *Directory) SetReplay(ctx context.Context, env event.Env, id string, to ReplayState) (Replay, error) {
+	r, err := d.GetReplay(ctx, env, id)
+	if err != nil || r.State != ReplayRunning && r.State != ReplayPaused {
+		return r, err
+	}
+	r.State = to
+	if to == ReplayCancelled {
+		r.EndedAt = d.now().UTC()
+	}
+	return r, writeReplay(ctx, d.bus, r)
+}
+
+// writeReplay replaces a replay's record, and removes the consumer of one that is
+// over.
+func writeReplay(ctx context.Context, b *bus.Bus, r Replay) error {
+	bucket, err := b.JetStream().KeyValue(ctx, bus.Replays)
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", bus.Replays, err)
+	}
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if _, err := bucket.Update(ctx, r.key(), text, r.revision); err != nil {
+		return fmt.Errorf("change replay %s: %w", r.ID, err)
+	}
+	if r.State == ReplayRunning || r.State == ReplayPaused {
+		return nil
+	}
+	b.Forget(bus.StreamName(r.Env), r.consumer())
+	stream, err := b.JetStream().Stream(ctx, bus.StreamName(r.Env))
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.StreamName(r.Env), err)
+	}
+	return ignoreAbsent(stream.DeleteConsumer(ctx, r.consumer()))
+}

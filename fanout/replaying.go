@@ -1,0 +1,165 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// replayInterval is how often the replays are looked at.
+const replayInterval = time.Second
+
+// replayer is a worker that delivers again.
+type replayer struct {
+	endpoint deliver.Endpoint
+	worker   *deliver.Worker
+	stop     context.CancelFunc
+	done     chan struct{}
+}
+
+// replay runs the replays until ctx ends. Every process that delivers has a worker
+// for each, and they share its consumer.
+func (r *Registry) replay(ctx context.Context) {
+	running := make(map[string]*replayer)
+	var ending sync.WaitGroup
+	defer ending.Wait()
+	ticker := time.NewTicker(replayInterval)
+	defer ticker.Stop()
+	for {
+		if err := r.tendReplays(ctx, running, &ending); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("the replays could not be looked after; tried again", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tendReplays starts and stops workers as the records say, and ends the replays
+// that have delivered all.
+func (r *Registry) tendReplays(ctx context.Context, running map[string]*replayer, ending *sync.WaitGroup) error {
+	bucket, err := r.config.Bus.JetStream().KeyValue(ctx, bus.Replays)
+	if err != nil {
+		return fmt.Errorf("open bucket %s: %w", bus.Replays, err)
+	}
+	status, err := bucket.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("look at bucket %s: %w", bus.Replays, err)
+	}
+	if status.Values() == 0 && len(running) == 0 {
+		return nil
+	}
+	keys, err := bucket.ListKeys(ctx)
+	if err != nil {
+		return fmt.Errorf("list bucket %s: %w", bus.Replays, err)
+	}
+	wanted := make(map[string]bool)
+	var problems []error
+	for key := range keys.Keys() {
+		entry, err := bucket.Get(ctx, key)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("read replay %s: %w", key, err))
+			continue
+		}
+		one, err := decodeReplay(entry)
+		if err != nil || one.State != ReplayRunning {
+			continue
+		}
+		wanted[one.ID] = true
+		problems = append(problems, r.tendReplay(ctx, one, running, ending))
+	}
+	for id, w := range running {
+		if !wanted[id] {
+			w.stop()
+			delete(running, id)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// tendReplay has a running replay go on, or ends it.
+func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[string]*replayer, ending *sync.WaitGroup) error {
+	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(one.Env), one.consumer())
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		one.State, one.Reason, one.EndedAt = ReplayFailed, "its consumer was deleted by somebody else", r.now().UTC()
+		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+	}
+	if err != nil {
+		return err
+	}
+	info := consumer.CachedInfo()
+	if info.NumAckPending == 0 && (info.Delivered.Stream >= one.End || info.NumPending == 0) {
+		one.State, one.Handed, one.EndedAt = ReplayDone, one.Count, r.now().UTC()
+		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+	}
+	r.mu.Lock()
+	e, listed := r.wanted[ref{one.Env, one.Endpoint}]
+	share := float64(max(r.replicas, 1))
+	r.mu.Unlock()
+	if !listed {
+		one.State, one.Reason, one.EndedAt = ReplayFailed, "the endpoint was removed", r.now().UTC()
+		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+	}
+	w := running[one.ID]
+	if w == nil {
+		if w, err = r.startReplay(ctx, one, e.Endpoint, ending); err != nil {
+			return err
+		}
+		running[one.ID] = w
+	}
+	select {
+	case <-w.done:
+		delete(running, one.ID) // and starts again
+	default:
+		perSecond := w.endpoint.Rate
+		if one.PerSecond > 0 {
+			perSecond = one.PerSecond
+		}
+		w.worker.Pace(perSecond / share)
+	}
+	return nil
+}
+
+// ignoreRace passes over that another replica was faster.
+func ignoreRace(err error) error {
+	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+		return nil
+	}
+	return err
+}
+
+func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoint, ending *sync.WaitGroup) (*replayer, error) {
+	e, err := replayed(e, one.Where)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	worker, err := deliver.NewWorker(deliver.WorkerConfig{
+		Endpoint: e, Bus: r.config.Bus, Client: r.config.Client, Logger: r.config.Logger, Tracer: r.config.Tracer, Meter: r.config.Meter,
+		OnGone:       func(ctx context.Context, reason string) error { return r.gone(ctx, &e, reason) },
+		Replay:       &deliver.Replay{ID: one.ID, Consumer: one.consumer(), End: one.End},
+		DrainTimeout: r.config.DrainTimeout,
+	})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	w := &replayer{endpoint: e, worker: worker, stop: stop, done: make(chan struct{})}
+	ending.Go(func() {
+		defer close(w.done)
+		if err := worker.Run(ctx); err != nil && ctx.Err() == nil {
+			r.config.Logger.Warn("worker of a replay ended and starts again", "replay", one.ID, event.AttrEndpoint, one.Endpoint, event.AttrEnv, one.Env, "error", err)
+		}
+	})
+	return w, nil
+}
