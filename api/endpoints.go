@@ -36,3 +36,9 @@ func (c *Client) RotateSecret(ctx context.Context, name string, how RotateSecret
 	var e Endpoint
 	return e, c.do(ctx, http.MethodPost, "/v1/endpoints/"+url.PathEscape(name)+"/rotate-secret", how, &e)
 }
+
+// TestEndpoint sends one test event to an endpoint, and returns the attempt.
+func (c *Client) TestEndpoint(ctx context.Context, name string) (Attempt, error) {
+	var a Attempt
+	return a, c.do(ctx, http.MethodPost, "/v1/endpoints/"+url.PathEscape(name)+"/test", nil, &a)
+}

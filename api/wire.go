@@ -52,7 +52,7 @@ type Attempt struct {
 	At         time.Time `json:"at"`
 	DurationMS float64   `json:"duration_ms"`
 	Status     int       `json:"status,omitempty" doc:"Of the answer; absent where there was none."`
-	Outcome    string    `json:"outcome" doc:"What followed." enum:"delivered,retry,dead,gone"`
+	Outcome    string    `json:"outcome" doc:"What followed; failed is that of a test event." enum:"delivered,retry,dead,gone,failed"`
 	Error      string    `json:"error,omitempty" doc:"Why there was no answer, or why it was not accepted."`
 	Reason     string    `json:"reason,omitempty" doc:"Why the event is dead."`
 	NextAt     time.Time `json:"next_at,omitzero" doc:"When the next attempt was due."`

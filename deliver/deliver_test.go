@@ -354,12 +354,3 @@ func numbers(attempts []Attempt) string {
 	}
 	return text
 }
-
-// Try makes one attempt with an event, from which nothing follows.
-func (w *Worker) Try(ctx context.Context, e *event.Event) Attempt {
-	in, release := newSlot(ctx)
-	defer release()
-	a, _ := w.try(ctx, in, e, 1)
-	w.log(ctx, a)
-	return *a
-}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ import (
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/signature"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 // Condition is whether an endpoint gets events, and why not.
@@ -65,6 +68,8 @@ var ErrNotEnabled = errors.New("the file says that the endpoint is not enabled")
 // concurrent use.
 type Directory struct {
 	bus          *bus.Bus
+	keys         *keychain
+	logger       *slog.Logger
 	disableAfter time.Duration
 	now          func() time.Time
 
@@ -72,10 +77,13 @@ type Directory struct {
 	known map[ref]Endpoint
 }
 
-// NewDirectory returns a directory of what is on the bus. disableAfter is that
-// of Config.
-func NewDirectory(b *bus.Bus, disableAfter time.Duration) *Directory {
-	return &Directory{bus: b, disableAfter: disableAfter, now: time.Now}
+// NewDirectory returns a directory of what is on the bus. The vault and
+// disableAfter are those of Config.
+func NewDirectory(b *bus.Bus, v *vault.Vault, logger *slog.Logger, disableAfter time.Duration) *Directory {
+	// Its keys are read one by one where they are needed; what they are is told by
+	// the process that delivers.
+	keys := &keychain{bus: b, vault: v, logger: slog.New(slog.DiscardHandler), keys: make(map[string]signature.Key)}
+	return &Directory{bus: b, keys: keys, logger: logger, disableAfter: disableAfter, now: time.Now}
 }
 
 // SetEndpoints says what this process's file has. Of endpoints that another

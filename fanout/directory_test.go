@@ -2,17 +2,19 @@ package fanout
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/vault"
 )
 
 // directoryOf is a directory that knows the endpoints.
 func directoryOf(b *bus.Bus, endpoints ...Endpoint) *Directory {
-	d := NewDirectory(b, 100*time.Hour)
+	d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 100*time.Hour)
 	d.SetEndpoints(endpoints)
 	return d
 }

@@ -70,7 +70,7 @@ func (k *keychain) key(ctx context.Context, of ref, s signature.Scheme) (signatu
 	return key, &draft{of, s, text}, err
 }
 
-// read returns the stored key, or an error that wraps
+// read returns the stored key with mu held, or an error that wraps
 // jetstream.ErrKeyNotFound.
 func (k *keychain) read(ctx context.Context, bucket jetstream.KeyValue, of ref, s signature.Scheme) (signature.Key, error) {
 	entry, err := bucket.Get(ctx, secretKey(of, s))

@@ -116,3 +116,29 @@ func newEndpointsRotate() *cobra.Command {
 	cmd.Flags().StringVar(&how.Overlap, "overlap", "", "sign with both for this `DURATION`, at most 168h (default 24h)")
 	return cmd
 }
+
+func newEndpointsTest() *cobra.Command {
+	var flags apiFlags
+	return apiCommand(&flags, &cobra.Command{
+		Use: "test NAME", Short: "Send one test event to an endpoint now, and show what it answers",
+		Long: `Sends an event jethook.test, signed as every delivery is, to an endpoint at once, be it
+paused or disabled. It is not stored and not tried again. Ends with 1 where it is not
+accepted.`,
+		Example: "  jethook endpoints test billing", Args: exactly("NAME"),
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+		a, err := client.TestEndpoint(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if flags.format == outputJSON {
+			err = writeJSON(cmd.OutOrStdout(), a)
+		} else {
+			err = writeFields(cmd.OutOrStdout(), "outcome", a.Outcome, "status", number(a.Status), "took", fmt.Sprintf("%.1f ms", a.DurationMS),
+				"error", a.Error, "answer", a.Response, "webhook-id", a.EventID)
+		}
+		if err == nil && a.Outcome != "delivered" {
+			err = fmt.Errorf("%s did not accept the test event", args[0])
+		}
+		return err
+	})
+}

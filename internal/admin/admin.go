@@ -22,6 +22,7 @@ type Config struct {
 	Directory *fanout.Directory
 	Managed   *managed.Store
 	Guard     *deliver.Guard
+	Client    *deliver.Client // for test events
 	Logger    *slog.Logger
 
 	// TrustedProxies are those whose X-Forwarded-For is believed; none by default.
@@ -52,8 +53,8 @@ type Handler struct {
 
 // New returns a handler of the whole listener.
 func New(config Config) (*Handler, error) {
-	if config.Bus == nil || config.Directory == nil || config.Managed == nil || config.Guard == nil || config.Logger == nil {
-		return nil, errors.New("admin: Bus, Directory, Managed, Guard and Logger are required")
+	if config.Bus == nil || config.Directory == nil || config.Managed == nil || config.Guard == nil || config.Client == nil || config.Logger == nil {
+		return nil, errors.New("admin: Bus, Directory, Managed, Guard, Client and Logger are required")
 	}
 	config.TrustedProxies = caller.Normal(config.TrustedProxies)
 	h := &Handler{config: config, now: time.Now, mux: http.NewServeMux(), failures: newFailures()}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jethook/jethook/api"
 	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/managed"
 )
@@ -144,6 +145,23 @@ func (h *Handler) rotateSecret(ctx context.Context, in *struct {
 		return nil, err
 	}
 	return h.made(ctx, e, http.StatusOK, secret.Empty())
+}
+
+// testEndpoint sends an event that is stored nowhere. Its failure is no failure of
+// the request.
+func (h *Handler) testEndpoint(ctx context.Context, in *EndpointPath) (*output[api.Attempt], error) {
+	a, err := h.config.Directory.Test(ctx, exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name), h.config.Client)
+	if errors.Is(err, bus.ErrNotFound) {
+		return nil, noEndpoint()
+	}
+	if err != nil {
+		return nil, err
+	}
+	shown := wireAttempt(&a)
+	if shown.Outcome == string(deliver.OutcomeRetry) {
+		shown.Outcome = "failed"
+	}
+	return answer(shown), nil
 }
 
 // maxEdits is how often an entry that others change at the same time is tried.

@@ -76,7 +76,7 @@ func newDesk(t *testing.T) *desk {
 			t.Errorf("close the bus: %v", err)
 		}
 	})
-	d := &desk{t: t, bus: b, directory: fanout.NewDirectory(b, 100*time.Hour), logs: new(logBuffer)}
+	d := &desk{t: t, bus: b, directory: fanout.NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 100*time.Hour), logs: new(logBuffer)}
 	d.directory.SetEndpoints([]fanout.Endpoint{
 		endpoint("billing", event.Prod, "shop.>"), endpoint("ledger", event.Prod, "shop.order.*"), endpoint("billing", event.Test, "shop.>"),
 	})
@@ -95,7 +95,12 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Handler, err = New(Config{Bus: b, Directory: d.directory, Managed: store, Guard: guard,
+	client, err := deliver.NewClient(deliver.ClientConfig{Guard: guard, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	if d.Handler, err = New(Config{Bus: b, Directory: d.directory, Managed: store, Guard: guard, Client: client,
 		Logger: slog.New(slog.NewTextHandler(d.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))}); err != nil {
 		t.Fatalf("new handler: %v", err)
 	}

@@ -48,6 +48,7 @@ type App struct {
 	bus       *bus.Bus
 	vault     *vault.Vault
 	guard     *deliver.Guard
+	client    *deliver.Client
 	managed   *managed.Store
 	ops       *listener
 
@@ -56,7 +57,6 @@ type App struct {
 	public *listener
 
 	// of the role deliver; nil without it
-	client   *deliver.Client
 	registry *fanout.Registry
 
 	// of the role admin; nil without it
@@ -101,6 +101,9 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	}
 	if a.guard, err = deliver.NewGuard(c.Deliver.AllowNetworks); err != nil {
 		return a, fmt.Errorf("deliver.allow_networks: %w", err)
+	}
+	if a.client, err = deliver.NewClient(deliver.ClientConfig{Guard: a.guard, Version: a.options.Version}); err != nil {
+		return a, err
 	}
 	a.vault = vault.New(vault.Config{Bus: a.bus, Keyset: c.Encryption.Keyset.Reveal(), File: keysetFile(c)})
 	if a.managed, err = managed.Open(opening, managed.Config{
@@ -151,9 +154,6 @@ func (a *App) openIngest(c *config.Config) error {
 
 func (a *App) openDelivery(c *config.Config) error {
 	var err error
-	if a.client, err = deliver.NewClient(deliver.ClientConfig{Guard: a.guard, Version: a.options.Version}); err != nil {
-		return err
-	}
 	a.registry, err = fanout.New(fanout.Config{
 		Bus:        a.bus,
 		Client:     a.client,

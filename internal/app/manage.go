@@ -14,9 +14,9 @@ import (
 
 // openAdmin makes the management API. Its keys and endpoints follow in apply.
 func (a *App) openAdmin(c *config.Config) error {
-	a.directory = fanout.NewDirectory(a.bus, c.Deliver.DisableAfter)
+	a.directory = fanout.NewDirectory(a.bus, a.vault, a.options.Logger, c.Deliver.DisableAfter)
 	var err error
-	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Logger: a.options.Logger, TrustedProxies: c.Listen.TrustedProxies}); err != nil {
+	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Client: a.client, Logger: a.options.Logger, TrustedProxies: c.Listen.TrustedProxies}); err != nil {
 		return err
 	}
 	if a.private, err = listen(c.Listen.Admin, a.admin); err != nil {

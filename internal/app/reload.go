@@ -39,9 +39,7 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 		return err
 	}
-	if a.client != nil {
-		a.client.Close() // connections that are open were checked against the networks before
-	}
+	a.client.Close() // connections that are open were checked against the networks before
 	if err := a.applyLists(ctx, c); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -153,5 +154,41 @@ func TestWhatCannotBeAnEndpointIsRefusedWithItsField(t *testing.T) {
 	refusedAs(t, err, http.StatusConflict)
 	if list := done[api.List[api.Endpoint]](t)(client.Endpoints(t.Context(), api.EndpointQuery{})); len(list.Data) != 1 || list.Data[0].ManagedBy != "file" {
 		t.Errorf("listed: %+v, want the file's alone", list.Data)
+	}
+}
+
+func TestATestEventIsSentAtOnceAndItsAttemptAnswered(t *testing.T) {
+	t.Parallel()
+	to := newReceiver(t, func(_ http.ResponseWriter, d delivery) int {
+		if d.path == "/refuses" {
+			return http.StatusTeapot
+		}
+		return http.StatusOK
+	})
+	b := startManaged(t, embeddedIn(t.TempDir()), sources(desk), adminKeys, endpoints(
+		"{name: filed, url: \""+to.server.URL+"\", all_events: true, enabled: false}"))
+	shown := regexp.MustCompile(`endpoint filed: .*(whsec_\S+)`).FindStringSubmatch(b.waitOut("endpoint filed"))
+	client := b.manager(prodKey)
+	made := done[api.Endpoint](t)(client.CreateEndpoint(t.Context(), api.EndpointSpec{Name: "made", URL: to.server.URL, Events: []string{"desk.>"}}))
+	for name, secret := range map[string]string{"filed": shown[1], "made": made.Secret} {
+		a := done[api.Attempt](t)(client.TestEndpoint(t.Context(), name))
+		if a.Outcome != "delivered" || a.Status != http.StatusOK || a.Endpoint != name {
+			t.Errorf("%s: %+v, want it delivered", name, a)
+		}
+		d := to.next()
+		d.signedWith(t, secret)
+		if d.header.Get("ce-type") != "jethook.test" || d.header.Get("jethook-attempt") != "1" || d.header.Get("webhook-id") != a.EventID {
+			t.Errorf("%s: delivered %v", name, d.header)
+		}
+	}
+	done[api.Endpoint](t)(client.UpdateEndpoint(t.Context(), "made", api.EndpointSpec{URL: to.server.URL + "/refuses"}))
+	if a := done[api.Attempt](t)(client.TestEndpoint(t.Context(), "made")); a.Outcome != "failed" || a.Status != http.StatusTeapot || a.Error != "" {
+		t.Errorf("%+v, want the refusal", a)
+	}
+	to.next()
+	_, err := client.TestEndpoint(t.Context(), "nobody")
+	refusedAs(t, err, http.StatusNotFound)
+	if list := done[api.List[api.Event]](t)(client.Events(t.Context(), api.EventQuery{Type: "jethook.test"})); len(list.Data) != 0 {
+		t.Errorf("%d test events are stored", len(list.Data))
 	}
 }
