@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -68,12 +69,20 @@ type Page struct{ Limit, Offset int }
 type EventQuery struct {
 	Page
 	Source, Type, Since, Until string
+	// After asks for the events that follow this sequence, the oldest first, and
+	// Wait how long to wait for one where there is none, such as 20s.
+	After *uint64
+	Wait  string
 }
 
-// Events lists events, the newest first.
+// Events lists events, the newest first unless After is given.
 func (c *Client) Events(ctx context.Context, q EventQuery) (List[Event], error) {
 	var list List[Event]
-	return list, c.do(ctx, http.MethodGet, "/v1/events"+q.query("source", q.Source, "type", q.Type, "since", q.Since, "until", q.Until), nil, &list)
+	after := ""
+	if q.After != nil {
+		after = strconv.FormatUint(*q.After, 10)
+	}
+	return list, c.do(ctx, http.MethodGet, "/v1/events"+q.query("source", q.Source, "type", q.Type, "since", q.Since, "until", q.Until, "after", after, "wait", q.Wait), nil, &list)
 }
 
 // Event returns the event of an id or a sequence.

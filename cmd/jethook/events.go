@@ -14,9 +14,9 @@ func newEvents() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "events",
 		Short: "See what became of an event, and send it again",
-		RunE:  demandCommand("list, get or resend"),
+		RunE:  demandCommand("list, get, tail or resend"),
 	}
-	group.AddCommand(newEventsList(), newEventsGet(), newEventsResend())
+	group.AddCommand(newEventsList(), newEventsGet(), newEventsTail(), newEventsResend())
 	return group
 }
 

@@ -24,7 +24,7 @@ It ends with 0 when done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 	root.SetFlagErrorFunc(withoutValue)
 	root.AddCommand(
 		newServe(), newDev(),
-		newEvents(), newDead(), newReplay(), newEndpoints(), newSources(), newSubscribers(), newKeys(),
+		newEvents(), newListen(), newDead(), newReplay(), newEndpoints(), newSources(), newSubscribers(), newKeys(),
 		newTrigger(), newSign(), newVerify(),
 		newConfig(), newVersion(),
 	)

@@ -156,7 +156,7 @@ func (c *connection) exchange() (sample, error) {
 }
 
 func (c *connection) compose(id, timestamp string) {
-	c.body = webhookBody(c.body[:0], id, (c.first+c.sent*c.load.connections)%max(1, c.load.types), c.load.size)
+	c.body = webhookBody(c.body[:0], id, c.number()%max(1, c.load.types), c.load.size)
 	c.mac.Reset()
 	c.mac.Write([]byte(id + "." + timestamp + "."))
 	c.mac.Write(c.body)
@@ -165,6 +165,16 @@ func (c *connection) compose(id, timestamp string) {
 	r = base64.StdEncoding.AppendEncode(r, c.mac.Sum(nil))
 	r = append(r, "\r\nContent-Length: "+strconv.Itoa(len(c.body))+"\r\n\r\n"...)
 	c.request = append(r, c.body...)
+}
+
+// number is the event's among all, where they are sent at a rate; else that among
+// the connection's own, so that as many of a name come together as there are
+// connections.
+func (c *connection) number() int {
+	if c.load.rate > 0 {
+		return c.first + c.sent*c.load.connections
+	}
+	return c.sent
 }
 
 // webhookBody appends a body of the given size, of an event of a numbered type.
