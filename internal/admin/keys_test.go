@@ -231,6 +231,10 @@ func TestAMistypedKeyIsRecognised(t *testing.T) {
 			t.Errorf("a wrong character at %d is not recognised", i)
 		}
 	}
+	known := "sk_test_" + strings.Repeat("a", 52) // with a checksum by another program
+	if managed.Mistyped(known+"lcbp3i") || !managed.Mistyped(known+"aaaaaa") {
+		t.Error("the checksum is not as SECURITY.md has it")
+	}
 	if managed.Mistyped(text) || managed.Mistyped("sk_prod_a-key-of-the-file") {
 		t.Error("a key is taken for mistyped")
 	}
