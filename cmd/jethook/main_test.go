@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ func (l leakless) Run() int {
 // TestScripts runs testdata/script. Beside testscript's own commands there are:
 //
 //	exits CODE PROGRAM …  run a program that ends with this code
+//	keep NAME REGEXP FILE set a variable to what FILE, or stdout or stderr, has
 //	serve …               start jethook serve; GATEWAY and OPS are its URLs,
 //	                      and JETHOOK_SERVER, where it has the role admin
 //	log REGEXP            wait until it logs a line like this
@@ -48,6 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":  exits,
+			"keep":   keep,
 			"serve":  startServer,
 			"log":    awaitLog,
 			"signal": sendSignal,
@@ -73,6 +76,19 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s ended with %d, want %d", strings.Join(args[1:], " "), got, want)
 	}
+}
+
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: keep NAME REGEXP FILE")
+	}
+	pattern, err := regexp.Compile(args[1])
+	ts.Check(err)
+	found := pattern.FindString(ts.ReadFile(args[2]))
+	if found == "" {
+		ts.Fatalf("%s has nothing that matches %s", args[2], args[1])
+	}
+	ts.Setenv(args[0], found)
 }
 
 // result is what a command line did.

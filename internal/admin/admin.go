@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,10 @@ type Handler struct {
 	keys     atomic.Pointer[[]Key]
 	failures *failures
 	uses     uses
+
+	// keyChange is held from the look whether a key is the last one until it is
+	// changed.
+	keyChange sync.Mutex
 }
 
 // New returns a handler of the whole listener.

@@ -40,10 +40,7 @@ func (h *Handler) authenticate(r *http.Request) (Key, *problem) {
 	}
 	key, ok := find(h.all(), text)
 	switch {
-	case !ok && managed.Mistyped(text), ok && key.Deleted:
-		ok = false
-		fallthrough
-	case !ok:
+	case !ok, key.Deleted:
 		failed.AllowN(h.now(), 1)
 		if managed.Mistyped(text) {
 			return Key{}, refuse(keyUnknown, "The API key is mistyped or cut off: its last characters do not fit the others.")

@@ -20,9 +20,6 @@ type Key struct {
 	ofFile bool
 }
 
-// name tells keys apart in the log: the beginning of the hash.
-func (k Key) name() string { return hex.EncodeToString(k.Hash[:4]) }
-
 // keyID begins the ids of keys.
 const keyID = "key_"
 

@@ -7,12 +7,12 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/managed"
@@ -23,45 +23,6 @@ const (
 	minExpiry = time.Hour
 	maxExpiry = 7 * 24 * time.Hour
 )
-
-const (
-	// useEvery is how often it is written that a key was used.
-	useEvery = time.Minute
-	// maxNoted bounds what is remembered of that, far above the number of keys.
-	maxNoted = 10_000
-)
-
-// uses are when it was last written that keys were used.
-type uses struct {
-	mu    sync.Mutex
-	noted map[uuid.UUID]time.Time
-}
-
-// due reports whether it is to be written that a key is used now.
-func (u *uses) due(id uuid.UUID, now time.Time) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if now.Sub(u.noted[id]) < useEvery {
-		return false
-	}
-	if u.noted == nil || len(u.noted) > maxNoted {
-		u.noted = make(map[uuid.UUID]time.Time)
-	}
-	u.noted[id] = now
-	return true
-}
-
-// used notes after a request that its key was used.
-func (h *Handler) used(x *exchange) {
-	if x.key.Env == "" || !h.uses.due(x.key.ID, h.now()) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	if err := h.config.Bus.NoteKeyUse(ctx, x.key.id(), h.now()); err != nil {
-		h.config.Logger.Debug("that a key was used could not be noted", "error", err)
-	}
-}
 
 // KeyPath names a key.
 type KeyPath struct {
@@ -80,24 +41,21 @@ func (h *Handler) listKeys(ctx context.Context, q *struct{ Page }) (*output[api.
 	all := h.keysOf(ctx)
 	first := min(q.Offset, len(all))
 	last := min(first+q.Limit, len(all))
+	used, err := h.lastUses(ctx)
+	if err != nil {
+		return nil, err
+	}
 	found := make([]api.Key, 0, last-first)
 	for _, k := range all[first:last] {
-		shown, err := h.wireKey(ctx, k)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, shown)
+		found = append(found, h.wireKey(k, used))
 	}
 	return listed(found, last < len(all)), nil
 }
 
-func (h *Handler) wireKey(ctx context.Context, k Key) (api.Key, error) {
-	used, err := h.config.Bus.KeyUse(ctx, k.id())
-	if err != nil {
-		return api.Key{}, err
-	}
+// wireKey shows a key, with its use of those by id.
+func (h *Handler) wireKey(k Key, used map[string]time.Time) api.Key {
 	shown := api.Key{ID: k.id(), Name: k.Name, Env: string(k.Env), Masked: managed.KeyPrefix(k.Env) + "..." + k.Last, Allow: []string{}, ReadOnly: k.ReadOnly,
-		ManagedBy: "api", Valid: k.Valid(h.now()), CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy, ExpiresAt: k.ExpiresAt, LastUsed: used}
+		ManagedBy: "api", Valid: k.Valid(h.now()), CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy, ExpiresAt: k.ExpiresAt, LastUsed: used[k.id()]}
 	if k.ofFile {
 		shown.ManagedBy = "file"
 	}
@@ -108,7 +66,7 @@ func (h *Handler) wireKey(ctx context.Context, k Key) (api.Key, error) {
 		}
 		shown.Allow = append(shown.Allow, text)
 	}
-	return shown, nil
+	return shown
 }
 
 // key returns the key that a path names.
@@ -126,7 +84,16 @@ func (h *Handler) getKey(ctx context.Context, in *KeyPath) (*output[api.Key], er
 	if err != nil {
 		return nil, err
 	}
-	return answered(h.wireKey(ctx, k))
+	return h.shown(ctx, k)
+}
+
+// shown is the answer that is a key.
+func (h *Handler) shown(ctx context.Context, k Key) (*output[api.Key], error) {
+	used, err := h.lastUses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return answer(h.wireKey(k, used)), nil
 }
 
 func answered[T any](body T, err error) (*output[T], error) {
@@ -142,18 +109,18 @@ func (h *Handler) createKey(ctx context.Context, in *struct{ Body api.KeySpec })
 	if err := specify(&k, in.Body); err != nil {
 		return nil, err
 	}
-	return h.newKey(ctx, k)
-}
-
-// newKey makes a key, and answers with its text.
-func (h *Handler) newKey(ctx context.Context, k Key) (*output[api.Key], error) {
 	made, text, err := h.config.Managed.CreateKey(ctx, k.Key)
 	if err != nil {
 		return nil, err
 	}
-	shown, err := h.wireKey(ctx, Key{Key: made})
+	return h.first(made, text), nil
+}
+
+// first is the answer with the text of a key that was made.
+func (h *Handler) first(made managed.Key, text config.Secret) *output[api.Key] {
+	shown := h.wireKey(Key{Key: made}, nil)
 	shown.Key = text.Reveal()
-	return answered(shown, err)
+	return answer(shown)
 }
 
 // specify changes what a request says of a key.
@@ -198,7 +165,10 @@ func (h *Handler) updateKey(ctx context.Context, in *struct {
 	Body api.KeySpec
 },
 ) (*output[api.Key], error) {
+	h.keyChange.Lock()
+	defer h.keyChange.Unlock()
 	k, err := h.setKey(ctx, in.ID, func(k *Key) error {
+		was := k.full()
 		if err := specify(k, in.Body); err != nil {
 			return err
 		}
@@ -206,7 +176,7 @@ func (h *Handler) updateKey(ctx context.Context, in *struct {
 		if k.ID == own.key.ID && len(k.Allow) > 0 && !caller.Within(k.Allow, own.from) {
 			return misplaced("body.allow", fmt.Sprintf("leaves out %s, from where this request comes with this very key", own.from))
 		}
-		if k.ReadOnly || len(k.Allow) > 0 {
+		if was && !k.full() {
 			return h.demandAnother(ctx, *k)
 		}
 		return nil
@@ -214,7 +184,7 @@ func (h *Handler) updateKey(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	return answered(h.wireKey(ctx, k))
+	return h.shown(ctx, k)
 }
 
 // setKey changes a key, again where somebody else was faster. A key of the first
@@ -254,6 +224,8 @@ func (h *Handler) rollKey(ctx context.Context, in *struct {
 			return nil, misplaced("body.expires_in", "is neither 0s nor between 1h and 168h")
 		}
 	}
+	h.keyChange.Lock()
+	defer h.keyChange.Unlock()
 	old, err := h.key(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -263,20 +235,24 @@ func (h *Handler) rollKey(ctx context.Context, in *struct {
 	}
 	next := old
 	next.ID, next.Entry, next.CreatedBy, next.ExpiresAt = uuid.Nil, nil, exchangeOf(ctx).key.id(), time.Time{}
-	out, err := h.newKey(ctx, next) // first, so that there is a key at every moment
+	made, text, err := h.config.Managed.CreateKey(ctx, next.Key) // first, so that there is a key at every moment
 	if err != nil {
 		return nil, err
 	}
-	_, err = h.setKey(ctx, in.ID, func(k *Key) error {
+	if _, err = h.setKey(ctx, in.ID, func(k *Key) error {
 		if at := h.now().Add(expiry); k.ExpiresAt.IsZero() || at.Before(k.ExpiresAt) {
 			k.ExpiresAt = at
 		}
 		return nil
-	})
-	return out, err
+	}); err != nil {
+		return nil, err
+	}
+	return h.first(made, text), nil
 }
 
 func (h *Handler) deleteKey(ctx context.Context, in *KeyPath) (*struct{}, error) {
+	h.keyChange.Lock()
+	defer h.keyChange.Unlock()
 	k, err := h.key(ctx, in.ID)
 	switch {
 	case err != nil:
@@ -296,12 +272,15 @@ func (h *Handler) deleteKey(ctx context.Context, in *KeyPath) (*struct{}, error)
 	return nil, err
 }
 
-// demandAnother refuses what would leave the environment without a key that may do
-// everything from everywhere and does not expire.
+// full reports whether a key may do everything from everywhere and does not
+// expire.
+func (k *Key) full() bool { return k.ExpiresAt.IsZero() && !k.ReadOnly && len(k.Allow) == 0 }
+
+// demandAnother refuses what would leave the environment without a full key.
+// Two replicas that are asked at the same moment may leave none; then the file
+// can have one.
 func (h *Handler) demandAnother(ctx context.Context, but Key) error {
-	if slices.ContainsFunc(h.keysOf(ctx), func(k Key) bool {
-		return k.ID != but.ID && k.ExpiresAt.IsZero() && !k.ReadOnly && len(k.Allow) == 0
-	}) {
+	if slices.ContainsFunc(h.keysOf(ctx), func(k Key) bool { return k.ID != but.ID && k.full() }) {
 		return nil
 	}
 	return refuse(lastKey, "It is the last key of its environment that may do everything from everywhere and does not expire. Make or roll one first.")

@@ -57,7 +57,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.fail(&problem{code: internal, detail: "Something went wrong; the log has it under this request_id.", cause: fmt.Errorf("panic: %v", panicked)})
 		}
 		h.log(x, r, h.now().Sub(begun))
-		h.used(x)
 		h.tell(x, r)
 	}()
 	x.Header().Set("Cache-Control", "no-store")
@@ -73,6 +72,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.fail(refused)
 			return
 		}
+		h.uses.note(&key, begun)
 	}
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), requestTimeout)
 	defer cancel()
@@ -119,8 +119,8 @@ func (d *discarded) Header() http.Header         { return d.header }
 func (d *discarded) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discarded) WriteHeader(status int)      { d.status = status }
 
-// log writes the request's line. Changes are always told, with whose key made
-// them; keys are told by the beginning of their hash.
+// log writes the request's line. Changes are always told, with the id of the key
+// that made them.
 func (h *Handler) log(x *exchange, r *http.Request, took time.Duration) {
 	level := slog.LevelDebug
 	switch {
@@ -135,7 +135,7 @@ func (h *Handler) log(x *exchange, r *http.Request, took time.Duration) {
 		slog.Float64("duration_ms", float64(took.Microseconds())/1e3),
 	}
 	if x.key.Env != "" {
-		attributes = append(attributes, slog.String("env", string(x.key.Env)), slog.String("key", x.key.name()))
+		attributes = append(attributes, slog.String("env", string(x.key.Env)), slog.String("key", x.key.id()))
 	}
 	if x.cause != nil {
 		attributes = append(attributes, slog.String("error", x.cause.Error()))

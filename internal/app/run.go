@@ -55,6 +55,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	if a.private != nil {
 		group.Go(a.private.serve)
+		group.Go(func() error { return a.admin.Run(delivering) })
 	}
 	group.Go(func() error { return a.managed.Run(delivering) })
 	group.Go(func() error { a.follow(delivering); return nil })

@@ -131,20 +131,6 @@ func (k *Key) spec() map[string]any {
 // CreateKey makes a key like k, and returns it with its text, which nobody can
 // read again. The error is ErrMany, or of the bus.
 func (s *Store) CreateKey(ctx context.Context, k Key) (Key, config.Secret, error) {
-	text := NewKeyText(k.Env)
-	k.Hash, k.Last = sha256.Sum256([]byte(text)), text[len(text)-4:]
-	made, err := s.AddKey(ctx, k)
-	return made, config.NewSecret(text), err
-}
-
-// AddKey stores a key whose Hash is known, with an ID of its own unless it has one.
-func (s *Store) AddKey(ctx context.Context, k Key) (Key, error) {
-	if k.ID == uuid.Nil {
-		var err error
-		if k.ID, err = uuid.NewV7(); err != nil {
-			return Key{}, err
-		}
-	}
 	count := 0
 	for _, other := range s.Keys() {
 		if other.Env == k.Env {
@@ -152,8 +138,21 @@ func (s *Store) AddKey(ctx context.Context, k Key) (Key, error) {
 		}
 	}
 	if count >= maxKeys {
-		return Key{}, ErrMany
+		return Key{}, config.Secret{}, ErrMany
 	}
+	var err error
+	if k.ID, err = uuid.NewV7(); err != nil {
+		return Key{}, config.Secret{}, err
+	}
+	text := NewKeyText(k.Env)
+	k.Hash, k.Last = sha256.Sum256([]byte(text)), text[len(text)-4:]
+	made, err := s.AddKey(ctx, k)
+	return made, config.NewSecret(text), err
+}
+
+// AddKey stores a key whose ID and Hash are known. The error is ErrTaken where it
+// is stored already, or of the bus.
+func (s *Store) AddKey(ctx context.Context, k Key) (Key, error) {
 	now := s.now().UTC().Truncate(time.Millisecond)
 	e, err := s.write(ctx, Entry{Kind: Keys, Env: k.Env, Name: k.ID.String(), ID: k.ID, CreatedAt: now, UpdatedAt: now, spec: k.spec()},
 		func(key string, sealed []byte) (uint64, error) { return s.create(ctx, key, sealed) })
