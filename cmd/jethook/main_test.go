@@ -40,6 +40,7 @@ func (l leakless) Run() int {
 //	                      and JETHOOK_SERVER, where it has the role admin
 //	log REGEXP            wait until it logs a line like this
 //	signal HUP|TERM|INT   send it a signal
+//	insist TERM|INT       send it a signal until it ends
 //	ends CODE             wait until it has ended with this code
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -54,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"serve":  startServer,
 			"log":    awaitLog,
 			"signal": sendSignal,
+			"insist": insist,
 			"ends":   awaitEnd,
 		},
 	})

@@ -133,6 +133,25 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(scriptServer(ts).cmd.Process.Signal(signals[args[0]]))
 }
 
+// insist sends a signal until the server's log ends: one that follows the first at
+// once is ignored.
+func insist(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: insist SIGNAL")
+	}
+	s := scriptServer(ts)
+	for {
+		sendSignal(ts, false, args)
+		select {
+		case _, more := <-s.lines:
+			if !more {
+				return
+			}
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 func awaitEnd(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: ends CODE")

@@ -153,6 +153,19 @@ func TestAVerifyBlockOverridesSingleKnobsOfAPreset(t *testing.T) {
 	}
 }
 
+func TestAUnitOverridesHowAPresetReadsAndWritesTimes(t *testing.T) {
+	preset, err := app.Resolve(source(t, "    preset: clink\n    verify: {timestamp: {unit: s}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := preset.Scheme.Timestamp.Written(); got != signature.Seconds {
+		t.Errorf("times are written in %q, want %q", got, signature.Seconds)
+	}
+	if err := preset.Scheme.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestASchemeWrittenOutHasACheckedTime(t *testing.T) {
 	preset, err := app.Resolve(source(t, `    verify:
       algorithm: hmac-sha256

@@ -1,8 +1,10 @@
 package bus
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -140,4 +142,51 @@ func TestADurableThatHasNotHeardOfItsNextEventMayNotRest(t *testing.T) {
 	expect(t, "may rest", park(t, b), false)
 	unpark(t, b)
 	expect(t, "events", fetch(t, b, "EVENTS_PROD", billing, 1), []uint64{2001})
+}
+
+// guarded is a lock that is looked at before it is given back.
+type guarded struct {
+	sync.Locker
+	before func()
+}
+
+func (g guarded) Unlock() {
+	g.before()
+	g.Locker.Unlock()
+}
+
+// TestNoConsumerIsParkedWhileTheTrimmerListsThem is about the pages of that
+// list: parking one shifts those behind it, and one of them could be in no page.
+func TestNoConsumerIsParkedWhileTheTrimmerListsThem(t *testing.T) {
+	b, trimmer, _ := small(t)
+	config := billingConfig()
+	config.MemoryStorage, config.FilterSubjects = true, []string{"events.prod.clink.>"}
+	makeConsumer(t, b, "EVENTS_PROD", config)
+	parked := make(chan error, 1)
+	listed := false
+	trimmer.still = guarded{trimmer.still, func() {
+		listed = true
+		go func() {
+			_, err := b.Park(context.Background(), "EVENTS_PROD", billing)
+			parked <- err
+		}()
+		if _, err := b.JetStream().Consumer(t.Context(), "EVENTS_PROD", billing); err != nil {
+			t.Errorf("at the end of the listing its consumer is gone: %v", err)
+		}
+		if b.cursors.mu.TryLock() {
+			b.cursors.mu.Unlock()
+			t.Error("one may be parked during the listing")
+		}
+	}}
+	fill(t, b, 0, trimAbove)
+	trimmer.must(t)
+	if !listed {
+		t.Fatal("the consumers were not listed")
+	}
+	if err := <-parked; err != nil {
+		t.Fatal(err)
+	}
+	if len(parkedOf(t, b)) != 1 {
+		t.Error("afterwards it is not parked")
+	}
 }

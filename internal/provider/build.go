@@ -32,12 +32,12 @@ func (d draft) build(p Preset, x *Extractor, header http.Header) []byte {
 		body = []any{o.item}
 	}
 	if p.Scheme != nil && p.Scheme.Timestamp.JSON != "" {
-		body = set(body, strings.Split(p.Scheme.Timestamp.JSON, "."), d.time(p.Scheme.Timestamp.Unit))
+		body = set(body, strings.Split(p.Scheme.Timestamp.JSON, "."), d.time(p.Scheme.Timestamp.Written()))
 	}
 	return encode(body)
 }
 
-// time is now as a scheme reads it from a body; auto is milliseconds.
+// time is now as a signer writes it into a body.
 func (d draft) time(unit signature.Unit) any {
 	switch unit {
 	case signature.Seconds:

@@ -196,8 +196,8 @@ func TestASampleHasItsTimeInTheUnitAndPlaceThatTheSchemeReads(t *testing.T) {
 		unit        signature.Unit
 		batch, body string
 	}{
-		{"", "", `{"sample_id":"i","sent":{"at":1772366400123},"type":"a.b"}`},
-		{signature.Auto, "", `{"sample_id":"i","sent":{"at":1772366400123},"type":"a.b"}`},
+		{"", "", `{"sample_id":"i","sent":{"at":1772366400},"type":"a.b"}`},
+		{signature.Auto, "", `{"sample_id":"i","sent":{"at":1772366400},"type":"a.b"}`},
 		{signature.Milliseconds, "", `{"sample_id":"i","sent":{"at":1772366400123},"type":"a.b"}`},
 		{signature.Seconds, "", `{"sample_id":"i","sent":{"at":1772366400},"type":"a.b"}`},
 		{signature.RFC3339, "", `{"sample_id":"i","sent":{"at":"2026-03-01T12:00:00Z"},"type":"a.b"}`},

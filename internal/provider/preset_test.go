@@ -237,7 +237,7 @@ func TestPresetFilesHaveNoUnknownFieldAtAnyDepth(t *testing.T) {
 		"":                 {"title", "docs", "verify", "event", "delivery_id", "batch", "handshake", "keep_headers", "event_unsigned", "reject_status", "timeout", "catalogue", "sample"},
 		"verify":           {"algorithm", "key_encoding", "signature", "timestamp", "signed"},
 		"verify.signature": {"header", "headers_numbered", "json", "form", "encoding", "prefix", "separator", "key_value", "tag"},
-		"verify.timestamp": {"header", "field", "json", "unit", "tolerance"},
+		"verify.timestamp": {"header", "field", "json", "unit", "writes", "tolerance"},
 	}
 	for _, name := range Names() {
 		text, err := os.ReadFile("presets/" + name + ".json")

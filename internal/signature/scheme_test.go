@@ -110,6 +110,7 @@ func TestAWrongSchemeIsRefusedAndTheErrorSaysWhatIsAllowed(t *testing.T) {
 		{"a tag with a separator in it", stripeScheme(), func(s *Scheme) { s.Signature.Tag = "v=1" }, []string{"v=1"}},
 		{"a prefix in a list", stripeScheme(), func(s *Scheme) { s.Signature.Prefix = "v0=" }, []string{"prefix"}},
 		{"an unknown unit", Clink(), func(s *Scheme) { s.Timestamp.Unit = "µs" }, []string{"µs", "auto, s, ms, rfc3339"}},
+		{"a time that is written as it cannot be read", Clink(), func(s *Scheme) { s.Timestamp.Writes = RFC3339 }, []string{"rfc3339", "s, ms"}},
 		{"a negative tolerance", Clink(), func(s *Scheme) { s.Timestamp.Tolerance = -time.Second }, []string{"-1s"}},
 		{"a tolerance without a time", plainScheme(), func(s *Scheme) { s.Timestamp.Tolerance = time.Second }, []string{"header, field and json"}},
 		{"two times", Clink(), func(s *Scheme) { s.Timestamp.JSON = "created" }, []string{"only one"}},

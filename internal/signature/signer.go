@@ -90,7 +90,7 @@ func (s *Signer) time(w *work, now time.Time) (string, error) {
 		text, _, err := s.plan.readTime(&w.input, nil)
 		return text, err
 	case s.plan.timestamp.present():
-		return s.plan.timestamp.Unit.format(now), nil
+		return s.plan.timestamp.Written().format(now), nil
 	}
 	return "", nil
 }

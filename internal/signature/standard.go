@@ -15,13 +15,13 @@ func StandardWebhooks() Scheme {
 
 // Clink is the scheme of Clink's documentation, "Verify Signature". The key is
 // the whsec_ text as it stands. Seconds and milliseconds both occur as its times;
-// we sign with milliseconds.
+// it writes, and we sign with, milliseconds.
 func Clink() Scheme {
 	return Scheme{
 		Algorithm:   HMACSHA256,
 		KeyEncoding: KeyRaw,
 		Signature:   Location{Header: "X-Clink-Signature", Encoding: Hex},
-		Timestamp:   Timestamp{Header: "X-Clink-Timestamp", Unit: Auto, Tolerance: defaultTolerance},
+		Timestamp:   Timestamp{Header: "X-Clink-Timestamp", Unit: Auto, Writes: Milliseconds, Tolerance: defaultTolerance},
 		Signed:      "{timestamp}.{body}",
 	}
 }

@@ -22,6 +22,9 @@ type Timestamp struct {
 	JSON string `json:"json,omitempty"`
 	// Unit is how the time is written; empty is auto.
 	Unit Unit `json:"unit,omitempty"`
+	// Writes is how it is written by who signs, where Unit is auto; empty is
+	// seconds.
+	Writes Unit `json:"writes,omitempty"`
 	// Tolerance is the largest distance allowed, before and after. Zero means
 	// that the time is not checked. In JSON it is a Go duration such as "5m";
 	// "0s" is zero, and leaving it out beside a source means 5 minutes.
@@ -49,6 +52,7 @@ type timestampJSON struct {
 	Field     string  `json:"field,omitempty"`
 	JSON      string  `json:"json,omitempty"`
 	Unit      Unit    `json:"unit,omitempty"`
+	Writes    Unit    `json:"writes,omitempty"`
 	Tolerance *string `json:"tolerance,omitempty"`
 }
 
@@ -61,7 +65,7 @@ func (t *Timestamp) UnmarshalJSON(text []byte) error {
 	if err := d.Decode(&w); err != nil {
 		return fmt.Errorf("timestamp: %w", err)
 	}
-	*t = Timestamp{Header: w.Header, Field: w.Field, JSON: w.JSON, Unit: w.Unit}
+	*t = Timestamp{Header: w.Header, Field: w.Field, JSON: w.JSON, Unit: w.Unit, Writes: w.Writes}
 	if w.Tolerance == nil {
 		if t.present() {
 			t.Tolerance = defaultTolerance
@@ -78,7 +82,7 @@ func (t *Timestamp) UnmarshalJSON(text []byte) error {
 // MarshalJSON writes what UnmarshalJSON reads.
 func (t Timestamp) MarshalJSON() ([]byte, error) {
 	tolerance := t.Tolerance.String()
-	return json.Marshal(timestampJSON{t.Header, t.Field, t.JSON, t.Unit, &tolerance})
+	return json.Marshal(timestampJSON{t.Header, t.Field, t.JSON, t.Unit, t.Writes, &tolerance})
 }
 
 // present says that the sender signs a time.
@@ -93,6 +97,11 @@ func (t Timestamp) validate(l Location) error {
 	case "", Auto, Seconds, Milliseconds, RFC3339:
 	default:
 		return notAllowed("unit", t.Unit, []Unit{Auto, Seconds, Milliseconds, RFC3339})
+	}
+	switch t.Writes {
+	case "", Seconds, Milliseconds:
+	default:
+		return notAllowed("writes", t.Writes, []Unit{Seconds, Milliseconds})
 	}
 	sources := 0
 	for _, text := range []string{t.Header, t.Field, t.JSON} {
@@ -137,7 +146,19 @@ func (u Unit) parse(text string) (time.Time, bool) {
 	return time.UnixMilli(n), n <= lastSecond*1000+999
 }
 
-// format writes t in the unit; auto is milliseconds.
+// Written is the unit in which who signs writes the time: never auto, of which it
+// is seconds unless Writes says otherwise.
+func (t Timestamp) Written() Unit {
+	switch {
+	case t.Unit != "" && t.Unit != Auto:
+		return t.Unit
+	case t.Writes != "":
+		return t.Writes
+	}
+	return Seconds
+}
+
+// format writes t in a unit that Written returns.
 func (u Unit) format(t time.Time) string {
 	switch u {
 	case RFC3339:

@@ -59,11 +59,30 @@ func TestWhatIsNotATimeIsRefused(t *testing.T) {
 func TestATimeIsWrittenInItsUnit(t *testing.T) {
 	at := time.Date(2023, 11, 14, 23, 13, 20, 987_654_321, time.FixedZone("", 3600))
 	for unit, want := range map[Unit]string{
-		Seconds: "1700000000", Milliseconds: "1700000000987", Auto: "1700000000987", "": "1700000000987",
+		Seconds: "1700000000", Milliseconds: "1700000000987",
 		RFC3339: "2023-11-14T22:13:20Z",
 	} {
 		if got := unit.format(at); got != want {
 			t.Errorf("%q.format = %s, want %s", unit, got, want)
+		}
+	}
+}
+
+func TestWhoSignsWritesSecondsWhereTheUnitIsAuto(t *testing.T) {
+	for _, c := range []struct {
+		of   Timestamp
+		want Unit
+	}{
+		{Timestamp{}, Seconds},
+		{Timestamp{Unit: Auto}, Seconds},
+		{Timestamp{Unit: Auto, Writes: Milliseconds}, Milliseconds},
+		{Timestamp{Unit: Milliseconds}, Milliseconds},
+		{Timestamp{Unit: RFC3339}, RFC3339},
+		{Clink().Timestamp, Milliseconds},
+		{StandardWebhooks().Timestamp, Seconds},
+	} {
+		if got := c.of.Written(); got != c.want {
+			t.Errorf("%+v is written in %q, want %q", c.of, got, c.want)
 		}
 	}
 }
