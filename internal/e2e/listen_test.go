@@ -35,7 +35,7 @@ func TestAListenerGetsEveryEventOnceAlsoWhatCameWhileItWasStopped(t *testing.T) 
 	listen := func() (notes *lockedBuffer, stop func()) {
 		t.Helper()
 		notes = new(lockedBuffer)
-		c := exec.Command(jethook, "listen", "--prod", "--durable", "laptop", "--events", "desk.order.*", "--forward-to", r.server.URL, "--server", b.url("admin", ""))
+		c := exec.Command(binary, "listen", "--prod", "--durable", "laptop", "--events", "desk.order.*", "--forward-to", r.server.URL, "--server", b.url("admin", ""))
 		c.Env = append(c.Environ(), "JETHOOK_KEY="+prodKey, "XDG_CONFIG_HOME="+home, "HOME="+home)
 		c.Stderr = notes
 		if err := c.Start(); err != nil {
