@@ -19,7 +19,7 @@ const (
 )
 
 // once makes a request that has an Idempotency-Key once: the same again gets the
-// answer of then, for a day.
+// answer of then, for a day, and with the same API key, for the answer may hold a secret.
 func (h *Handler) once(x *exchange, r *http.Request, serve func(http.ResponseWriter, *http.Request)) {
 	key := r.Header.Get(idempotencyHeader)
 	if r.Method != http.MethodPost || key == "" {
@@ -36,7 +36,7 @@ func (h *Handler) once(x *exchange, r *http.Request, serve func(http.ResponseWri
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(content))
-	name, request := digest(string(x.key.Env), key), digest(r.Method, r.URL.RequestURI(), string(content))
+	name, request := digest(string(x.key.Env), x.key.id(), key), digest(r.Method, r.URL.RequestURI(), string(content))
 	reply, begun, err := h.config.Managed.Begin(r.Context(), name, request)
 	switch {
 	case err != nil:

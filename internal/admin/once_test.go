@@ -20,9 +20,13 @@ func TestARequestWithAnIdempotencyKeyIsMadeOnce(t *testing.T) {
 	if w := d.ask(http.MethodPost, "/v1/keys", testKey, body, "Idempotency-Key", "once"); w.Code != http.StatusCreated || w.Body.String() == first.Body.String() {
 		t.Errorf("in the other environment: %d %s, want a key of its own", w.Code, w.Body)
 	}
+	other := read[api.Key](d, http.MethodPost, "/v1/keys", prodKey, `{"name": "other"}`)
+	if w := d.ask(http.MethodPost, "/v1/keys", other.Key, body, "Idempotency-Key", "once"); w.Code != http.StatusCreated || w.Body.String() == first.Body.String() {
+		t.Errorf("with another key: %d %s, want a key of its own", w.Code, w.Body)
+	}
 	d.refused(d.ask(http.MethodPost, "/v1/keys", prodKey, `{"allow": ["x"]}`, "Idempotency-Key", "wrong"), 422, "invalid")
 	d.refused(d.ask(http.MethodPost, "/v1/keys", prodKey, `{"allow": ["x"]}`, "Idempotency-Key", "wrong"), 422, "invalid")
-	if list := read[api.List[api.Key]](d, http.MethodGet, "/v1/keys", prodKey, ""); len(list.Data) != 2 {
-		t.Errorf("%d keys, want the file's and the one that was made once", len(list.Data))
+	if list := read[api.List[api.Key]](d, http.MethodGet, "/v1/keys", prodKey, ""); len(list.Data) != 4 {
+		t.Errorf("%d keys, want the file's, the one that was made once, the other, and its own", len(list.Data))
 	}
 }
