@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var tiny = []string{"-rounds", "1", "-seconds", "0.2", "-connections", "8", "-events", "200", "-endpoints", "100"}
+var tiny = []string{"-rounds", "1", "-seconds", "0.2", "-connections", "8", "-events", "200", "-endpoints", "100", "-retries", "10000"}
 
 func TestARunPrintsEveryRow(t *testing.T) {
 	var stdout bytes.Buffer
@@ -52,7 +52,7 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 		paces[row] = []pace{{perSecond: 100 / float64(i+1), p50: 1500, p99: 1}}
 	}
 	r.addReceiving(paces)
-	r.addDelivering(rates, rates)
+	r.addDelivering(deliveries{rates, rates})
 	r.addFootprint(footprint{memory: []float64{61}, start: []float64{200}, binary: 30})
 	r.addQuiet(quiet{endpoints: 50, memory: []float64{601}, start: []float64{15000}, stop: []float64{5000}, slow: []float64{150}})
 	var written bytes.Buffer

@@ -45,9 +45,9 @@ func fill(ctx context.Context, args []string) error {
 	return errors.Join(errs...)
 }
 
-// deliver is the least that delivers: fetch, POST, acknowledge. It begins with
+// deliverBare is the least that delivers: fetch, POST, acknowledge. It begins with
 // the first event of the stream and goes on until ctx ends.
-func deliver(ctx context.Context, args []string) error {
+func deliverBare(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("deliver", flag.ContinueOnError)
 	dir := flags.String("store", "", "directory of the stream")
 	durable := flags.String("durable", "", "name of a new consumer")

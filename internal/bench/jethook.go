@@ -70,11 +70,12 @@ func (b *bench) configure(store, durability string, endpoints ...endpoint) error
 
 func (b *bench) configFile(store string) string { return b.store(store) + ".yaml" }
 
-// endpoint gets the events of its patterns from the first one on.
+// endpoint gets the events of its patterns.
 type endpoint struct {
 	name, url string
 	events    []string      // none: all
 	timeout   time.Duration // zero: the default
+	fromNow   bool          // not from the first one on
 }
 
 func configuration(dir, durability string, endpoints []endpoint) map[string]any {
@@ -84,6 +85,9 @@ func configuration(dir, durability string, endpoints []endpoint) map[string]any 
 		if entry["all_events"] = true; e.events != nil {
 			delete(entry, "all_events")
 			entry["events"] = e.events
+		}
+		if e.fromNow {
+			entry["start"] = "now"
 		}
 		if e.timeout > 0 {
 			entry["timeout"] = e.timeout.String()

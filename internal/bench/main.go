@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
@@ -55,18 +56,21 @@ func part(name string) func(context.Context, []string) error {
 	case "fill":
 		return fill
 	case "deliver":
-		return deliver
+		return deliverBare
 	case "receive":
 		return receive
+	case "wait":
+		return storeWaiting
 	}
 	return nil
 }
 
 // settings are the flags.
 type settings struct {
-	rounds, connections, size, events, endpoints int
-	seconds                                      float64
-	json                                         bool
+	rounds, connections, size, events, endpoints, retries int
+	seconds                                               float64
+	only                                                  string
+	json                                                  bool
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -79,11 +83,17 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.size, "size", 1024, "bytes of a body, at least 128")
 	flags.IntVar(&s.events, "events", 30000, "events delivered a round, at least 2")
 	flags.IntVar(&s.endpoints, "endpoints", 10000, "endpoints that are registered and get nothing")
+	flags.IntVar(&s.retries, "retries", 1000000, "retries that wait, at least 10000")
+	flags.StringVar(&s.only, "only", "", "measure one part alone: receiving, delivering, trouble, footprint, quiet or waiting")
 	flags.BoolVar(&s.json, "json", false, "write JSON")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	if flags.NArg() > 0 || s.rounds < 1 || s.seconds <= 0 || s.connections < 1 || s.endpoints < 1 || s.size < minSize || s.events < 2 {
+	known := func(p measured) bool { return p.name == s.only }
+	if s.only != "" && !slices.ContainsFunc((&bench{}).parts(nil), known) {
+		return s, fmt.Errorf("-only %q is not a part of what is measured", s.only)
+	}
+	if flags.NArg() > 0 || s.rounds < 1 || s.seconds <= 0 || s.connections < 1 || s.endpoints < 1 || s.retries < waiters*dueEvents || s.size < minSize || s.events < 2 {
 		flags.Usage()
 		return s, errors.New("the flags cannot be meant so")
 	}

@@ -46,32 +46,42 @@ func measure(ctx context.Context, s settings, progress io.Writer) (_ *report, er
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
-	paces, err := b.receiving(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("receiving: %w", err)
+	for _, part := range b.parts(r) {
+		if b.only != "" && b.only != part.name {
+			continue
+		}
+		if err := part.measure(ctx); err != nil {
+			return nil, fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
-	r.addReceiving(paces)
-	rates, times, err := b.delivering(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("delivering: %w", err)
-	}
-	r.addDelivering(rates, times)
-	beside, err := b.neighbours(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("delivering beside trouble: %w", err)
-	}
-	r.addBeside(beside)
-	f, err := b.footprint(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("footprint: %w", err)
-	}
-	r.addFootprint(f)
-	q, err := b.quiet(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("registering: %w", err)
-	}
-	r.addQuiet(q)
 	return r, nil
+}
+
+// measured is a part of the report, by which it can be asked for alone.
+type measured struct {
+	name    string
+	measure func(context.Context) error
+}
+
+// parts are all that is measured, in turn.
+func (b *bench) parts(r *report) []measured {
+	return []measured{
+		{"receiving", func(ctx context.Context) error { return into(ctx, b.receiving, r.addReceiving) }},
+		{"delivering", func(ctx context.Context) error { return into(ctx, b.delivering, r.addDelivering) }},
+		{"trouble", func(ctx context.Context) error { return into(ctx, b.neighbours, r.addBeside) }},
+		{"footprint", func(ctx context.Context) error { return into(ctx, b.footprint, r.addFootprint) }},
+		{"quiet", func(ctx context.Context) error { return into(ctx, b.quiet, r.addQuiet) }},
+		{"waiting", func(ctx context.Context) error { return into(ctx, b.waiting, r.addWaiting) }},
+	}
+}
+
+// into adds what was measured to the report.
+func into[T any](ctx context.Context, measure func(context.Context) (T, error), add func(T)) error {
+	figures, err := measure(ctx)
+	if err == nil {
+		add(figures)
+	}
+	return err
 }
 
 // startSelf runs a part of this program.
@@ -122,15 +132,18 @@ func (b *bench) receiving(ctx context.Context) (map[string][]pace, error) {
 
 func (b *bench) store(name string) string { return filepath.Join(b.dir, name) }
 
-// delivering returns events a second of the ways to deliver, and the processor
+// deliveries are the events a second of the ways to deliver, and the processor
 // time of each event, in microseconds, by row and round.
-func (b *bench) delivering(ctx context.Context) (rates, times map[string][]float64, err error) {
+type deliveries struct{ rates, times map[string][]float64 }
+
+func (b *bench) delivering(ctx context.Context) (deliveries, error) {
+	d := deliveries{map[string][]float64{}, map[string][]float64{}}
 	fmt.Fprintf(b.progress, "storing %d events, twice\n", b.events)
 	if err := b.fillBare(ctx); err != nil {
-		return nil, nil, err
+		return d, err
 	}
 	if err := b.fillJethook(ctx); err != nil {
-		return nil, nil, err
+		return d, err
 	}
 	ways := []struct {
 		row   string
@@ -152,7 +165,6 @@ func (b *bench) delivering(ctx context.Context) (rates, times map[string][]float
 			return b.startDelivering(ctx, "endpoint", shares(1000, name, urls))
 		}},
 	}
-	rates, times = map[string][]float64{}, map[string][]float64{}
 	for round := range b.rounds {
 		fmt.Fprintf(b.progress, "delivering, round %d of %d\n", round+1, b.rounds)
 		for i := range ways {
@@ -162,12 +174,12 @@ func (b *bench) delivering(ctx context.Context) (rates, times map[string][]float
 				return way.start("round-"+strconv.Itoa(round+1), urls)
 			})
 			if err != nil {
-				return nil, nil, fmt.Errorf("%s: %w", way.row, err)
+				return d, fmt.Errorf("%s: %w", way.row, err)
 			}
-			rates[way.row], times[way.row] = append(rates[way.row], rate), append(times[way.row], took)
+			d.rates[way.row], d.times[way.row] = append(d.rates[way.row], rate), append(d.times[way.row], took)
 		}
 	}
-	return rates, times, nil
+	return d, nil
 }
 
 func (b *bench) fillBare(ctx context.Context) error {

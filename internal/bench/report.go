@@ -94,15 +94,15 @@ func (r *report) addReceiving(paces map[string][]pace) {
 	add(rowAlways, newRatio(perSecond, rowPower, rowAlways, 4))
 }
 
-func (r *report) addDelivering(rates, times map[string][]float64) {
+func (r *report) addDelivering(d deliveries) {
 	add := func(row string, ratio *ratio, atLeast float64) {
-		r.addSpeed(speed{What: row, PerSecond: median(rates[row]), Processor: median(times[row]), Ratio: ratio, AtLeast: atLeast})
+		r.addSpeed(speed{What: row, PerSecond: median(d.rates[row]), Processor: median(d.times[row]), Ratio: ratio, AtLeast: atLeast})
 	}
 	add(rowLoop, nil, 0)
-	add(rowDressed, newRatio(rates, rowEndpoint, rowDressed, 0), 0)
-	add(rowEndpoint, newRatio(rates, rowEndpoint, rowLoop, 0.9), 0)
-	add(rowHundreds, newRatio(rates, rowHundreds, rowEndpoint, 0.7), 0)
-	add(rowThousand, newRatio(rates, rowThousand, rowEndpoint, 0), 10000)
+	add(rowDressed, newRatio(d.rates, rowEndpoint, rowDressed, 0), 0)
+	add(rowEndpoint, newRatio(d.rates, rowEndpoint, rowLoop, 0.9), 0)
+	add(rowHundreds, newRatio(d.rates, rowHundreds, rowEndpoint, 0.7), 0)
+	add(rowThousand, newRatio(d.rates, rowThousand, rowEndpoint, 0), 10000)
 }
 
 func (r *report) addBeside(measured beside) {
@@ -132,6 +132,14 @@ func (r *report) addQuiet(q quiet) {
 	r.addFigure("start to ready"+with, median(q.start), "ms", 15000)
 	r.addFigure("SIGTERM to exit"+with, median(q.stop), "ms", 5000)
 	r.addFigure(fmt.Sprintf("p99 of receiving%s, of that with %d", with, fewEndpoints), median(q.slow), "%", 150)
+}
+
+func (r *report) addWaiting(w waiting) {
+	with := fmt.Sprintf(" with %d waiting retries", w.retries)
+	r.addFigure("memory"+with, median(w.memory), "MB", 500)
+	r.addFigure("start to ready"+with, median(w.start), "ms", 10000)
+	r.addFigure("p99 of deliveries"+with+", of that with none", median(w.slow), "%", 120)
+	r.addFigure(fmt.Sprintf("latest of %d retries that fall due", waiters*dueEvents), median(w.late), "ms", 1000)
 }
 
 func (r *report) addFigure(what string, value float64, unit string, atMost float64) {
