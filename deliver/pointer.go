@@ -38,15 +38,14 @@ type Pointer struct {
 }
 
 // At returns the message that has the event delivered at a time; it replaces
-// one that waits for the same event already. The server is late by up to half a
-// second. Storing it again after an unknown outcome stores it once.
+// one that waits for the same event already, so that storing it again after an
+// unknown outcome stores it once. It has no Nats-Msg-Id, which would cost the
+// server more memory than the retry itself. The server is late by up to half a
+// second.
 func (p Pointer) At(at time.Time) *nats.Msg {
 	header := p.header()
 	header[headerSchedule] = []string{"@at " + at.UTC().Format(time.RFC3339Nano)}
 	header[headerScheduleTarget] = []string{p.dueSubject()}
-	// The stream is shared by the environments, and an event that was dead may
-	// go through its attempts anew: both are part of the id.
-	header[headerMsgID] = []string{fmt.Sprintf("%s:%s:%d:%d:%d", p.Env, p.Endpoint, p.Sequence, p.Attempts, p.FirstAttempt.UnixNano())}
 	return &nats.Msg{
 		Subject: bus.WaitSubject(p.Env, p.Endpoint, p.Sequence),
 		Header:  header,

@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jethook/jethook/internal/bus"
@@ -18,8 +18,10 @@ import (
 
 // Bounds of one pass over what waits for an endpoint.
 const (
-	maxPassed = 10_000
-	passTime  = 15 * time.Second
+	maxPassed    = 1_000_000
+	passTime     = 15 * time.Second
+	passBatch    = 1000
+	passedAtOnce = 512 // so that they share a flush
 )
 
 // headerExpected has the server refuse a message unless the last one of its
@@ -42,7 +44,6 @@ func Hasten(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (co
 			return false, nil // it falls due by itself
 		}
 		m := p.At(begun)
-		m.Header[headerMsgID] = []string{"hasten:" + uuid.NewString()}
 		m.Header[headerExpected] = []string{fmt.Sprint(stored.Sequence)}
 		_, err = b.Put(ctx, bus.Retry, m)
 		var refused *jetstream.APIError
@@ -104,8 +105,8 @@ func (p Pointer) cancel(ctx context.Context, b *bus.Bus, stream jetstream.Stream
 	return err == nil, err
 }
 
-// pass calls act with the messages of RETRY that have the subject, several side
-// by side, and counts those of which it says so. It ends at what was there when
+// pass calls act with the messages of RETRY that have the subject, many side by
+// side, and counts those of which it says so. It ends at what was there when
 // it began, or at its bounds.
 func pass(ctx context.Context, b *bus.Bus, subject string, act func(context.Context, *jetstream.RawStreamMsg) (bool, error)) (int, bool, error) {
 	stream, err := b.JetStream().Stream(ctx, bus.Retry)
@@ -113,30 +114,52 @@ func pass(ctx context.Context, b *bus.Bus, subject string, act func(context.Cont
 		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
 	var count atomic.Int64
-	more, last, deadline := false, stream.CachedInfo().State.LastSeq, time.Now().Add(passTime)
+	last, deadline := stream.CachedInfo().State.LastSeq, time.Now().Add(passTime)
 	acting, ctx := errgroup.WithContext(ctx)
-	acting.SetLimit(retriesAtOnce)
-	for from, passed := uint64(1), 0; ctx.Err() == nil; passed++ {
-		stored, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
-		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && stored.Sequence > last {
+	acting.SetLimit(passedAtOnce)
+	for from, passed := uint64(1), 0; ; {
+		batch, err := waitingBatch(ctx, b, subject, from, last)
+		if err != nil {
+			return int(count.Load()), false, errors.Join(acting.Wait(), err)
+		}
+		for _, stored := range batch {
+			acting.Go(func() error {
+				done, err := act(ctx, stored)
+				if done {
+					count.Add(1)
+				}
+				return err
+			})
+			from = stored.Sequence + 1
+		}
+		passed += len(batch)
+		if more := passed >= maxPassed || time.Now().After(deadline); more || len(batch) == 0 || ctx.Err() != nil {
+			err := acting.Wait()
+			return int(count.Load()), more && len(batch) > 0, err
+		}
+	}
+}
+
+// waitingBatch reads the next messages of RETRY that have the subject, from a
+// sequence on. A replica of the stream that lags may answer, and leave out the
+// newest or show what has gone; whoever acts is told then.
+func waitingBatch(ctx context.Context, b *bus.Bus, subject string, from, last uint64) ([]*jetstream.RawStreamMsg, error) {
+	messages, err := jetstreamext.GetBatch(ctx, b.JetStream(), bus.Retry, passBatch,
+		jetstreamext.GetBatchSeq(from), jetstreamext.GetBatchSubject(subject))
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", bus.Retry, err)
+	}
+	var batch []*jetstream.RawStreamMsg
+	for stored, err := range messages {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			break
 		}
 		if err != nil {
-			return int(count.Load()), false, errors.Join(acting.Wait(), fmt.Errorf("read stream %s: %w", bus.Retry, err))
+			return nil, fmt.Errorf("read stream %s: %w", bus.Retry, err)
 		}
-		if passed == maxPassed || time.Now().After(deadline) {
-			more = true
-			break
+		if stored.Sequence <= last {
+			batch = append(batch, stored)
 		}
-		from = stored.Sequence + 1
-		acting.Go(func() error {
-			done, err := act(ctx, stored)
-			if done {
-				count.Add(1)
-			}
-			return err
-		})
 	}
-	err = acting.Wait()
-	return int(count.Load()), more, err
+	return batch, nil
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -58,31 +57,24 @@ func serve(ctx context.Context, paths []string, stdout, stderr io.Writer) error 
 	}
 	logger := newLogger(c.Log, stderr)
 	limitMemory(logger)
+	watching, stop := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	tasks.Go(func() { boundGarbage(watching) })
+	defer tasks.Wait()
+	defer stop()
 	bridge, err := app.New(ctx, c, app.Options{Version: thisBuild().Version, Logger: logger, Stdout: stdout})
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
-	watching, stop := context.WithCancel(ctx)
-	var reloading sync.WaitGroup
-	reloading.Go(func() {
+	tasks.Go(func() {
 		reloader{bridge, paths, logger}.run(watching, hangups, watcher)
 	})
-	defer reloading.Wait()
-	defer stop()
 	return bridge.Run(ctx)
 }
-
-// garbagePercent is how much garbage there may be beside what is in use, where
-// GOGC does not say. Little is in use, most of all by the bus's buffers, so that
-// with Go's 100 a busy bridge would collect several times a second.
-const garbagePercent = 300
 
 // limitMemory tells the garbage collector what the container may use, so that
 // it works harder before the kernel kills the process.
 func limitMemory(logger *slog.Logger) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbagePercent)
-	}
 	limit, err := memlimit.Set()
 	if err != nil {
 		logger.Debug("memory limit is not known", "error", err)
