@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/jethook/jethook/internal/event"
 )
 
 // Config says which bus to open and what its streams promise.
@@ -63,6 +65,7 @@ type Bus struct {
 	// Two connections, so that a slow consumer cannot hold up a publish.
 	publishing, consuming *nats.Conn
 	publisher, consumer   jetstream.JetStream
+	events                map[event.Env]jetstream.Stream // for reading messages; to open one asks the server
 
 	mu     sync.Mutex
 	denied []string // what the server has refused for lack of permission
@@ -107,6 +110,12 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 	if config.Embedded == nil {
 		if err := b.checkAccount(ctx); err != nil {
 			return b, err
+		}
+	}
+	b.events = make(map[event.Env]jetstream.Stream)
+	for _, env := range event.Envs() {
+		if b.events[env], err = b.consumer.Stream(ctx, StreamName(env)); err != nil {
+			return b, fmt.Errorf("open stream %s: %w", StreamName(env), err)
 		}
 	}
 	if config.Embedded != nil && config.Embedded.Durability == Power {

@@ -89,9 +89,9 @@ func (b *Bus) Event(ctx context.Context, env event.Env, sequence uint64) (Stored
 	if sequence == 0 {
 		return Stored{}, ErrNotFound
 	}
-	stream, err := b.consumer.Stream(ctx, StreamName(env))
-	if err != nil {
-		return Stored{}, fmt.Errorf("open stream %s: %w", StreamName(env), err)
+	stream := b.events[env]
+	if stream == nil {
+		return Stored{}, ErrNotFound
 	}
 	m, err := stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
