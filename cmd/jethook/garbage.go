@@ -15,7 +15,7 @@ import (
 const (
 	garbagePercent = 300
 	leastGarbage   = 25 // percent
-	muchGarbage    = 96 << 20
+	muchGarbage    = 64 << 20
 	garbageLook    = time.Second
 )
 

@@ -33,7 +33,7 @@ type report struct {
 	Events      int      `json:"events"`
 	Speeds      []speed  `json:"speeds"`
 	Figures     []figure `json:"figures"`
-	Static      bool     `json:"static_binary"`
+	Static      *bool    `json:"static_binary,omitempty"`
 	Missed      []string `json:"missed"` // targets, one sentence each
 }
 
@@ -121,7 +121,7 @@ func (r *report) addFootprint(f footprint) {
 	r.addFigure("memory when idle", median(f.memory), "MB", 60)
 	r.addFigure("start to ready", median(f.start), "ms", 200)
 	r.addFigure("binary", f.binary, "MB", 0)
-	if r.Static = f.static; !r.Static {
+	if r.Static = &f.static; !f.static {
 		r.Missed = append(r.Missed, "the binary is not static")
 	}
 }

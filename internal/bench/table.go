@@ -31,11 +31,13 @@ func (r *report) writeTable(w io.Writer) error {
 		}
 		fmt.Fprintf(table, "%s\t%.0f %s\t%s\n", f.What, f.Value, f.Unit, target)
 	}
-	static := "no"
-	if r.Static {
-		static = "yes"
+	if r.Static != nil {
+		static := "no"
+		if *r.Static {
+			static = "yes"
+		}
+		fmt.Fprintf(table, "static\t%s\tyes\n", static)
 	}
-	fmt.Fprintf(table, "static\t%s\tyes\n", static)
 	if len(r.Missed) > 0 {
 		fmt.Fprintln(table)
 	}

@@ -28,15 +28,14 @@ const (
 	// the same instant, dueStep after the ones before.
 	dueEvents = 100
 	dueStep   = 100 * time.Millisecond
-	// dueAfter is how long after they are stored the first ones fall due; start
-	// and the live traffic are measured before.
-	dueAfter = 45 * time.Second
+	// startBound is in what the process is to start again.
+	startBound = 10 * time.Second
 	// duePatience is how late a retry may be and still be counted.
 	duePatience = 20 * time.Second
 	// storedAtOnce bounds the retries that are being stored.
 	storedAtOnce = 1024
-	// waitingRounds bounds how often they are measured, which takes two minutes.
-	waitingRounds = 1
+	// waitingRounds bounds how often they are measured, which takes a minute and a half.
+	waitingRounds = 3
 )
 
 // waiting is what retries take that wait. Figures have one value a round.
@@ -96,7 +95,7 @@ func (b *bench) wait(ctx context.Context, store string, w *waiting) (p99 time.Du
 		return 0, err
 	}
 	w.start = append(w.start, since(begin))
-	if err := pause(ctx, idleAfter); err != nil {
+	if err := pause(ctx, b.settling()); err != nil {
 		return 0, err
 	}
 	l := load{address: c.addresses["ingest"], connections: b.connections, size: b.size, rate: neighbourRate}
@@ -124,6 +123,10 @@ func (b *bench) wait(ctx context.Context, store string, w *waiting) (p99 time.Du
 	return p99, nil
 }
 
+// settling is how long after its start the process is left alone, until it no
+// longer reads its store.
+func (b *bench) settling() time.Duration { return time.Duration(4 * b.seconds * float64(time.Second)) }
+
 // storeRetries receives events, stores retries of them while jethook is not
 // running, and returns when the first ones fall due.
 func (b *bench) storeRetries(ctx context.Context, store string, count int) (time.Time, error) {
@@ -136,12 +139,16 @@ func (b *bench) storeRetries(ctx context.Context, store string, count int) (time
 	if err := errors.Join(l.send(ctx, events), c.stop()); err != nil {
 		return time.Time{}, fmt.Errorf("receive: %w", err)
 	}
-	if c, err = b.startSelf(ctx, "wait", "-store", b.store(store), "-events", strconv.Itoa(events)); err != nil {
+	if c, err = b.startSelf(ctx, "wait", "-store", b.store(store), "-events", strconv.Itoa(events),
+		"-after", (startBound + 3*b.settling()).String()); err != nil {
 		return time.Time{}, err
 	}
 	done, err := c.wait(ctx, deliveryTimeout)
-	if err = errors.Join(err, c.stop()); err != nil {
-		return time.Time{}, fmt.Errorf("store retries: %w", err)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("store retries: %w", errors.Join(err, c.kill()))
+	}
+	if <-c.exited; c.err != nil {
+		return time.Time{}, fmt.Errorf("store retries: %w", c.err)
 	}
 	return time.UnixMilli(int64(done.Events)), nil
 }
@@ -154,6 +161,7 @@ func storeWaiting(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("wait", flag.ContinueOnError)
 	dir := flags.String("store", "", "directory")
 	events := flags.Uint64("events", 0, "how many the stream holds")
+	after := flags.Duration("after", 0, "when the first ones fall due")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -168,7 +176,7 @@ func storeWaiting(ctx context.Context, args []string) error {
 	if err := say(message{Addresses: map[string]string{}}); err != nil {
 		return err
 	}
-	due, err := storeAll(ctx, b, *events)
+	due, err := storeAll(ctx, b, *events, *after)
 	if err = errors.Join(err, b.Close()); err != nil {
 		return err
 	}
@@ -176,7 +184,7 @@ func storeWaiting(ctx context.Context, args []string) error {
 }
 
 // storeAll stores those last that fall due first.
-func storeAll(ctx context.Context, b *bus.Bus, events uint64) (due time.Time, err error) {
+func storeAll(ctx context.Context, b *bus.Bus, events uint64, after time.Duration) (due time.Time, err error) {
 	storing, ctx := errgroup.WithContext(ctx)
 	storing.SetLimit(storedAtOnce)
 	begun := time.Now()
@@ -201,7 +209,7 @@ func storeAll(ctx context.Context, b *bus.Bus, events uint64) (due time.Time, er
 		}
 		put(e, begun.Add(time.Hour+time.Duration(sequence)*time.Second))
 	}
-	due = time.Now().Add(dueAfter)
+	due = time.Now().Add(after)
 	for _, e := range soon {
 		number, err := eventNumber(e.Type)
 		if err != nil {
@@ -254,9 +262,6 @@ func (l *latecomers) ServeHTTP(answer http.ResponseWriter, r *http.Request) {
 	late := now.Sub(l.due.Add(time.Duration(number) * dueStep))
 	if late < 0 {
 		l.wrong = fmt.Errorf("event %d came %s early", number, -late)
-	}
-	if late > l.latest+time.Second {
-		fmt.Println("DEBUG", r.URL.Path, number, late)
 	}
 	l.latest = max(l.latest, late)
 	if of := r.URL.Path + "/" + strconv.Itoa(number); !l.seen[of] {
