@@ -68,6 +68,7 @@ func (b *bench) parts(r *report) []measured {
 	return []measured{
 		{"receiving", func(ctx context.Context) error { return into(ctx, b.receiving, r.addReceiving) }},
 		{"delivering", func(ctx context.Context) error { return into(ctx, b.delivering, r.addDelivering) }},
+		{"backlog", func(ctx context.Context) error { return into(ctx, b.backlog, r.addBacklog) }},
 		{"trouble", func(ctx context.Context) error { return into(ctx, b.neighbours, r.addBeside) }},
 		{"footprint", func(ctx context.Context) error { return into(ctx, b.footprint, r.addFootprint) }},
 		{"quiet", func(ctx context.Context) error { return into(ctx, b.quiet, r.addQuiet) }},
@@ -142,7 +143,7 @@ func (b *bench) delivering(ctx context.Context) (deliveries, error) {
 	if err := b.fillBare(ctx); err != nil {
 		return d, err
 	}
-	if err := b.fillJethook(ctx); err != nil {
+	if err := b.fillJethook(ctx, "endpoint", b.events); err != nil {
 		return d, err
 	}
 	ways := []struct {
@@ -170,7 +171,7 @@ func (b *bench) delivering(ctx context.Context) (deliveries, error) {
 		for i := range ways {
 			way := ways[(i+round)%len(ways)]
 			syscall.Sync()
-			rate, took, err := b.deliveryRate(ctx, func(urls []string) (*child, error) {
+			rate, took, err := b.deliveryRate(ctx, b.events, func(urls []string) (*child, error) {
 				return way.start("round-"+strconv.Itoa(round+1), urls)
 			})
 			if err != nil {
@@ -191,13 +192,13 @@ func (b *bench) fillBare(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) fillJethook(ctx context.Context) error {
-	c, err := b.startJethook(ctx, "endpoint", "power")
+func (b *bench) fillJethook(ctx context.Context, store string, events int) error {
+	c, err := b.startJethook(ctx, store, "power")
 	if err != nil {
 		return err
 	}
 	l := load{address: c.addresses["ingest"], connections: b.connections, size: b.size, types: manyTypes}
-	if err := errors.Join(l.send(ctx, b.events), c.stop()); err != nil {
+	if err := errors.Join(l.send(ctx, events), c.stop()); err != nil {
 		return fmt.Errorf("fill jethook: %w", err)
 	}
 	return nil
@@ -206,8 +207,8 @@ func (b *bench) fillJethook(ctx context.Context) error {
 // deliveryRate returns the events a second of a sender, from the first receipt
 // to the last, and the microseconds that it and the receiver had a processor
 // for each, from when both were ready.
-func (b *bench) deliveryRate(ctx context.Context, startSender func(urls []string) (*child, error)) (rate, took float64, err error) {
-	receiver, err := b.startSelf(ctx, "receive", "-events", strconv.Itoa(b.events))
+func (b *bench) deliveryRate(ctx context.Context, events int, startSender func(urls []string) (*child, error)) (rate, took float64, err error) {
+	receiver, err := b.startSelf(ctx, "receive", "-events", strconv.Itoa(events))
 	if err != nil {
 		return 0, 0, err
 	}

@@ -19,6 +19,8 @@ const (
 	rowEndpoint = "h  jethook, one endpoint"
 	rowHundreds = "i  jethook, 200 endpoints in turn"
 	rowThousand = "j  jethook, 1000 endpoints in turn"
+	rowShort    = "k  jethook, one endpoint, a short backlog"
+	rowLong     = "l  jethook, one endpoint, a long backlog"
 )
 
 // report is all that was measured.
@@ -95,14 +97,20 @@ func (r *report) addReceiving(paces map[string][]pace) {
 }
 
 func (r *report) addDelivering(d deliveries) {
-	add := func(row string, ratio *ratio, atLeast float64) {
-		r.addSpeed(speed{What: row, PerSecond: median(d.rates[row]), Processor: median(d.times[row]), Ratio: ratio, AtLeast: atLeast})
-	}
-	add(rowLoop, nil, 0)
-	add(rowDressed, newRatio(d.rates, rowEndpoint, rowDressed, 0), 0)
-	add(rowEndpoint, newRatio(d.rates, rowEndpoint, rowLoop, 0.9), 0)
-	add(rowHundreds, newRatio(d.rates, rowHundreds, rowEndpoint, 0.7), 0)
-	add(rowThousand, newRatio(d.rates, rowThousand, rowEndpoint, 0), 10000)
+	r.addDelivery(d, rowLoop, nil, 0)
+	r.addDelivery(d, rowDressed, newRatio(d.rates, rowEndpoint, rowDressed, 0), 0)
+	r.addDelivery(d, rowEndpoint, newRatio(d.rates, rowEndpoint, rowLoop, 0.9), 0)
+	r.addDelivery(d, rowHundreds, newRatio(d.rates, rowHundreds, rowEndpoint, 0.7), 0)
+	r.addDelivery(d, rowThousand, newRatio(d.rates, rowThousand, rowEndpoint, 0), 10000)
+}
+
+func (r *report) addBacklog(d deliveries) {
+	r.addDelivery(d, rowShort, nil, 0)
+	r.addDelivery(d, rowLong, newRatio(d.rates, rowLong, rowShort, 0.8), 0)
+}
+
+func (r *report) addDelivery(d deliveries, row string, ratio *ratio, atLeast float64) {
+	r.addSpeed(speed{What: row, PerSecond: median(d.rates[row]), Processor: median(d.times[row]), Ratio: ratio, AtLeast: atLeast})
 }
 
 func (r *report) addBeside(measured beside) {
