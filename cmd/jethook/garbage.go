@@ -8,43 +8,70 @@ import (
 	"time"
 )
 
-// How much garbage there may be beside what is in use, where GOGC does not say.
-// Little is in use as a rule, most of all by the bus's buffers, so that with Go's
-// 100 a busy bridge would collect several times a second. Much is in use where a
-// million retries wait: three times that again would be garbage then.
+// How much garbage there may be beside what is in use, in percent of that, where
+// GOGC does not say. Little is in use as a rule, most of all by the bus's
+// buffers, so that with Go's 100 a busy bridge would collect several times a
+// second. Much is in use where a million retries wait: three times that again
+// would be garbage, and is only where collecting more often would take too much
+// of the processors.
 const (
-	garbagePercent = 300
-	leastGarbage   = 25 // percent
-	muchGarbage    = 64 << 20
-	garbageLook    = time.Second
+	mostGarbage  = 300
+	leastGarbage = 25
+	muchGarbage  = 64 << 20 // bytes, beyond which there is less than the most
+	garbageLook  = time.Second
 )
 
-// boundGarbage tells the garbage collector so until ctx ends, from what is in use
-// at each look.
+// Parts of the processors' time above which collecting is made rarer, and below
+// which it is made more frequent.
+const (
+	muchCollecting   = 0.04
+	littleCollecting = 0.01
+)
+
+// boundGarbage tells the garbage collector so until ctx ends.
 func boundGarbage(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	percent := garbagePercent
+	percent := mostGarbage
 	debug.SetGCPercent(percent)
 	ticker := time.NewTicker(garbageLook)
 	defer ticker.Stop()
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	look := []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"},
+		{Name: "/cpu/classes/gc/total:cpu-seconds"}, // this and the next as of the last collection
+		{Name: "/cpu/classes/total:cpu-seconds"},
+	}
+	var collecting, total float64
 	for {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
-		metrics.Read(live)
-		if next := garbageFor(live[0].Value.Uint64()); next != percent {
+		metrics.Read(look)
+		spent, of := look[1].Value.Float64()-collecting, look[2].Value.Float64()-total
+		collecting, total = collecting+spent, total+of
+		share := 0.0
+		if of > 0 {
+			share = spent / of
+		}
+		if next := garbageFor(percent, look[0].Value.Uint64(), share); next != percent {
 			percent = next
 			debug.SetGCPercent(percent)
 		}
 	}
 }
 
-// garbageFor returns the percentage of garbage for what is in use, in bytes.
-func garbageFor(live uint64) int {
-	return int(min(garbagePercent, max(leastGarbage, 100*muchGarbage/max(live, 1))))
+// garbageFor returns the percentage that follows one, from what is in use, in
+// bytes, and the part of the processors' time that collecting takes.
+func garbageFor(percent int, live uint64, share float64) int {
+	least := int(min(mostGarbage, max(leastGarbage, 100*muchGarbage/max(live, 1))))
+	switch {
+	case share > muchCollecting:
+		percent *= 2
+	case share < littleCollecting:
+		percent = percent * 3 / 4
+	}
+	return min(mostGarbage, max(least, percent))
 }
