@@ -80,7 +80,7 @@ func (d *asyncDocument) describeAll() {
 		"subscriber": {Description: "The name of the subscriber."}, "inbox": inboxParameter,
 	}}
 	d.Channels["endpoint"] = asyncChannel{Messages: messages(anyEvent)}
-	d.Operations["subscriber"] = subscriberOperation("subscriber", "EVENTS_PROD or EVENTS_TEST", "the subscriber's name")
+	d.Operations["subscriber"] = subscriberOperation("subscriber", "EVENTS_PROD or EVENTS_TEST", "{subscriber}")
 	d.Operations["endpoint"] = endpointOperation("endpoint", "standard")
 }
 
@@ -209,7 +209,7 @@ func (d *asyncDocument) addSubscriber(known *catalogue, s *config.Subscriber) {
 func subscriberOperation(channel, stream, consumer string) asyncOperation {
 	return asyncOperation{
 		Action: "send", Channel: refer("channels", channel), Summary: "Hand out events",
-		Description: "Asked for at the durable pull consumer, " + consumer + " of the stream " + stream + ". What is not acknowledged comes again.",
+		Description: "Asked for at the durable pull consumer " + consumer + " of the stream " + stream + ". What is not acknowledged comes again.",
 	}
 }
 
