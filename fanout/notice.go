@@ -17,6 +17,9 @@ type notice struct {
 	data noticeData
 }
 
+// NoticeTypes are the names of the events that tell of endpoints.
+func NoticeTypes() []string { return []string{disabledType, failingType, recoveredType} }
+
 // noticeBody is the event's body.
 type noticeBody struct {
 	Type      string     `json:"type"`

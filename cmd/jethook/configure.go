@@ -13,9 +13,10 @@ import (
 
 func newConfig() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "config",
-		Short: "Check, show or describe the configuration",
-		RunE:  demandCommand("validate, show or schema"),
+		Use:     "config",
+		Short:   "Check, show or describe the configuration",
+		Example: "  jethook config validate -c jethook.yaml",
+		RunE:    demandCommand("validate, show or schema"),
 	}
 	group.AddCommand(newConfigValidate(), newConfigShow(), newConfigSchema())
 	return group

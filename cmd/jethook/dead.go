@@ -11,9 +11,10 @@ import (
 
 func newDead() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "dead",
-		Short: "Deal with events that are not tried any more",
-		RunE:  demandCommand("list, retry or drop"),
+		Use:     "dead",
+		Short:   "Deal with events that are not tried any more",
+		Example: "  jethook dead list",
+		RunE:    demandCommand("list, retry or drop"),
 	}
 	group.AddCommand(newDeadList(), newDeadRetry(), newDeadDrop())
 	return group

@@ -13,9 +13,10 @@ import (
 
 func newEndpoints() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "endpoints",
-		Short: "Make endpoints, see how they are doing, pause and resume them",
-		RunE:  demandCommand("list, show, create, update, delete, rotate-secret, test, pause or resume"),
+		Use:     "endpoints",
+		Short:   "Make endpoints, see how they are doing, pause and resume them",
+		Example: "  jethook endpoints list",
+		RunE:    demandCommand("list, show, create, update, delete, rotate-secret, test, pause or resume"),
 	}
 	group.AddCommand(
 		newEndpointsList(),

@@ -12,9 +12,10 @@ import (
 
 func newEvents() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "events",
-		Short: "See what became of an event, and send it again",
-		RunE:  demandCommand("list, get, tail or resend"),
+		Use:     "events",
+		Short:   "See what became of an event, and send it again",
+		Example: "  jethook events list --since 1h",
+		RunE:    demandCommand("list, get, tail or resend"),
 	}
 	group.AddCommand(newEventsList(), newEventsGet(), newEventsTail(), newEventsResend())
 	return group

@@ -12,9 +12,10 @@ import (
 
 func newKeys() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "keys",
-		Short: "Make, roll, restrict and delete API keys",
-		RunE:  demandCommand("list, create, roll, restrict or delete"),
+		Use:     "keys",
+		Short:   "Make, roll, restrict and delete API keys",
+		Example: "  jethook keys list",
+		RunE:    demandCommand("list, create, roll, restrict or delete"),
 	}
 	group.AddCommand(newKeysList(), newKeysCreate(), newKeysRoll(), newKeysRestrict(), newKeysDelete())
 	return group

@@ -37,7 +37,8 @@ func (l leakless) Run() int {
 //	exits CODE PROGRAM …  run a program that ends with this code
 //	keep NAME REGEXP FILE set a variable to what FILE, or stdout or stderr, has
 //	serve …               start jethook serve; GATEWAY and OPS are its URLs,
-//	                      and JETHOOK_SERVER, where it has the role admin
+//	                      and JETHOOK_SERVER, where it has the role admin;
+//	                      OPS_ADDRESS is that of OPS
 //	log REGEXP            wait until it logs a line like this
 //	signal HUP|TERM|INT   send it a signal
 //	insist TERM|INT       send it a signal until it ends

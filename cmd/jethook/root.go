@@ -18,6 +18,8 @@ your services until they have it. To see it work, run: jethook dev
 
 It ends with 0 when done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 5 conflict, 6 unreachable or timed out, 130 interrupted.`,
+		Example: `  jethook dev
+  jethook serve -c jethook.yaml`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
@@ -26,14 +28,19 @@ It ends with 0 when done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 		newServe(), newDev(),
 		newEvents(), newListen(), newDead(), newReplay(), newEndpoints(), newSources(), newSubscribers(), newKeys(),
 		newTrigger(), newSign(), newVerify(),
-		newConfig(), newVersion(),
+		newConfig(), newCheck(), newVersion(),
 	)
 	root.InitDefaultCompletionCmd()
 	for _, group := range root.Commands() {
 		if group.Name() == "completion" {
 			group.RunE = demandCommand("bash, zsh, fish or powershell")
+			group.Example = "  jethook completion bash"
+			for _, shell := range group.Commands() {
+				shell.Example = "  jethook completion " + shell.Name()
+			}
 		}
 	}
+	completeNames(root)
 	return root
 }
 

@@ -111,6 +111,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(json.Unmarshal([]byte(line), &ready))
 	ts.Setenv("GATEWAY", "http://"+ready.Addresses["ingest"])
 	ts.Setenv("OPS", "http://"+ready.Addresses["ops"])
+	ts.Setenv("OPS_ADDRESS", ready.Addresses["ops"])
 	if admin := ready.Addresses["admin"]; admin != "" {
 		ts.Setenv(serverVariable, "http://"+admin)
 	}

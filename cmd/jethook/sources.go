@@ -13,9 +13,10 @@ import (
 
 func newSources() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "sources",
-		Short: "Make, show and delete the senders of webhooks",
-		RunE:  demandCommand("list, show, create, delete, connect, registered or disconnect"),
+		Use:     "sources",
+		Short:   "Make, show and delete the senders of webhooks",
+		Example: "  jethook sources list",
+		RunE:    demandCommand("list, show, create, delete, connect, registered or disconnect"),
 	}
 	group.AddCommand(newSourcesList(), newSourcesShow(), newSourcesCreate(), newSourcesDelete(),
 		newSourcesConnect(), newSourcesRegistered(), newSourcesDisconnect())

@@ -11,9 +11,10 @@ import (
 
 func newSubscribers() *cobra.Command {
 	group := &cobra.Command{
-		Use:   "subscribers",
-		Short: "Make, show and delete services that consume the stream with a NATS client",
-		RunE:  demandCommand("list, show, create or delete"),
+		Use:     "subscribers",
+		Short:   "Make, show and delete services that consume the stream with a NATS client",
+		Example: "  jethook subscribers list",
+		RunE:    demandCommand("list, show, create or delete"),
 	}
 	group.AddCommand(newSubscribersList(), newSubscribersShow(), newSubscribersCreate(), newSubscribersDelete())
 	return group

@@ -58,9 +58,10 @@ func (b build) String() string {
 func newVersion() *cobra.Command {
 	var format output
 	cmd := &cobra.Command{
-		Use:   "version",
-		Short: "Print the version, and what it was built of",
-		Args:  noArgs,
+		Use:     "version",
+		Short:   "Print the version, and what it was built of",
+		Example: "  jethook version -o json",
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if format == outputJSON {
 				return writeJSON(cmd.OutOrStdout(), thisBuild())

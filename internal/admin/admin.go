@@ -73,6 +73,7 @@ func New(config Config) (*Handler, error) {
 		w.Header().Set("Content-Type", "application/openapi+yaml")
 		_, _ = w.Write(document) // a caller that has gone changes nothing
 	})
+	h.mux.HandleFunc("GET "+asyncPath, h.describeEvents)
 	return h, nil
 }
 

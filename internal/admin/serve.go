@@ -62,7 +62,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Header().Set("Cache-Control", "no-store")
 	x.Header().Set("X-Content-Type-Options", "nosniff")
 	x.face, x.from = faceOf(r.URL.Path), h.caller(r)
-	if strings.HasPrefix(r.URL.Path, prefix) || x.face != nil {
+	if strings.HasPrefix(r.URL.Path, prefix) || x.face != nil || r.URL.Path == asyncPath && presented(r.Header) != "" {
 		key, refused := h.authenticate(r)
 		x.key = key
 		if refused == nil && x.face == &clink && r.Header.Get("X-Timestamp") == "" {
