@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -103,7 +104,7 @@ func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {
 		Logger:   r.config.Logger,
 		Tracer:   r.config.Tracer,
 		Meter:    r.config.Meter,
-		OnGone:   func(ctx context.Context, reason string) error { return r.gone(ctx, e, reason) },
+		OnGone:   func(ctx context.Context, reason string) error { return r.gone(ctx, e, reason, time.Time{}) },
 
 		Failing:      r.failsLocked(e),
 		MaxProbeWait: r.config.probeWait(),
