@@ -51,6 +51,7 @@ type Registry struct {
 	now     func() time.Time
 	alarm   *bus.Alarm    // nil on a cluster
 	changed chan struct{} // tells Run that wanted, records or sleeps differ
+	opening chan struct{} // has one for each worker that is being opened
 
 	applying sync.Mutex   // held by Apply, and while a consumer is parked
 	known    map[ref]kind // what this process applied and has not removed; nil before the first Apply
@@ -85,6 +86,7 @@ func New(config Config) (*Registry, error) {
 		},
 		now:     time.Now,
 		changed: make(chan struct{}, 1),
+		opening: make(chan struct{}, openAtOnce),
 		wanted:  make(map[ref]Endpoint),
 		records: make(map[string]record),
 		told:    make(map[ref]time.Time),
