@@ -142,8 +142,8 @@ func (g *gate) ended(d *delivery, says signal, reason string, hold time.Time) (n
 	now := time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.window.ended {
-		return news{} // the worker is stopping
+	if g.window.ended { // the worker is stopping, perhaps because the endpoint is disabled for its failures
+		return news{recovered: says == signalWell && g.failing.CompareAndSwap(true, false)}
 	}
 	if (says == signalBusy || says == signalDown) && d.round == g.round.Load() {
 		g.round.Add(1) // those in flight meanwhile do not halve it again

@@ -64,6 +64,20 @@ func TestAnOutageIsNotToldAfterItsEnd(t *testing.T) {
 	}
 }
 
+func TestASuccessWhileTheWorkerStopsIsTold(t *testing.T) {
+	g := newGate(4, true, DefaultMaxProbeWait)
+	g.end()
+	for i, want := range []bool{false, true, false} {
+		says := signalWell
+		if i == 0 {
+			says = signalDown
+		}
+		if n := g.ended(&delivery{}, says, "", time.Time{}); n.recovered != want || n.failing {
+			t.Errorf("attempt %d: told %+v, want recovered %v", i, n, want)
+		}
+	}
+}
+
 func TestAWorkerOfAnEndpointThatWasFailingBeginsWithAProbe(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -91,7 +91,8 @@ type Worker struct {
 	filter   *filter
 	gate     *gate
 	pace     *pace
-	timeout  error // the cause of an attempt's end by its timeout
+	timeout  error  // the cause of an attempt's end by its timeout
+	opened   *shift // what Open has found
 }
 
 // NewWorker checks the configuration. Nothing is read before Run.
@@ -149,26 +150,40 @@ func (w *Worker) Concurrency() int { return int(w.gate.window.size.Load()) }
 // errDrained ends attempts that outlast the shutdown.
 var errDrained = errors.New("shutting down")
 
-// Run delivers until ctx ends. It needs the endpoint's durable consumer on the
-// event stream and makes the one on RETRY itself. When ctx ends, attempts in
-// flight finish, what was fetched but not begun is handed back, and Run returns
-// nil once everything is settled. It returns an error when it cannot take
+// Open finds the endpoint's durable consumer on the event stream, which is needed,
+// and makes the one on RETRY. The server compares a new one with all that are
+// there, so whoever starts thousands of workers opens few at a time. It may be
+// called once, before Run, which else does the same.
+func (w *Worker) Open(ctx context.Context) (err error) {
+	if w.opened, err = w.open(ctx); err != nil {
+		if own := w.composer.target.own; own != nil {
+			own.close()
+		}
+		return fmt.Errorf("deliver to %s: %w", w.endpoint, err)
+	}
+	return nil
+}
+
+// Run opens the worker, unless it is open, and delivers until ctx ends. Then
+// attempts in flight finish, what was fetched but not begun is handed back, and
+// Run returns nil once everything is settled. It returns an error when it cannot take
 // events any more, such as when the durable was deleted
 // (jetstream.ErrConsumerNotFound, jetstream.ErrConsumerDeleted); what it held is
 // settled or handed back then too. After the endpoint is gone it does nothing
 // until ctx ends. Run is called once.
 func (w *Worker) Run(ctx context.Context) error {
+	if w.opened == nil {
+		if err := w.Open(ctx); err != nil {
+			return err
+		}
+	}
 	if own := w.composer.target.own; own != nil {
 		defer own.close()
 	}
-	shift, err := w.open(ctx)
-	if err != nil {
+	if err := w.opened.run(ctx); err != nil {
 		return fmt.Errorf("deliver to %s: %w", w.endpoint, err)
 	}
-	if err := shift.run(ctx); err != nil {
-		return fmt.Errorf("deliver to %s: %w", w.endpoint, err)
-	}
-	if shift.isGone() {
+	if w.opened.isGone() {
 		<-ctx.Done()
 	}
 	return nil

@@ -194,6 +194,11 @@ func ensureConsumer(ctx context.Context, stream jetstream.Stream, c *consumer, h
 			if !differs {
 				return false, nil
 			}
+			if c.kind == endpointKind && c.widens(*have) {
+				if err := passOver(ctx, stream, c.name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+					return false, fmt.Errorf("have a new pattern select from now on: %w", err)
+				}
+			}
 			_, err = stream.UpdateConsumer(ctx, next)
 			if !errors.Is(err, jetstream.ErrConsumerDoesNotExist) {
 				return err == nil, err

@@ -42,7 +42,7 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 		return err
 	}
 	at := ref{e.Env, e.Name}
-	found, err := fail(ctx, bucket, at.key(), failing{Since: f.Since.UTC(), Reason: f.Reason, Fingerprint: fingerprint(e.URL)})
+	found, err := fail(ctx, bucket, at.key(), failing{Since: r.begun(at, f.Since).UTC(), Reason: f.Reason, Fingerprint: fingerprint(e.URL)})
 	if err != nil {
 		return fmt.Errorf("note that endpoint %s fails: %w", at, err)
 	}
@@ -56,7 +56,7 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 	}
 	percent := warning(r.now().Sub(found.Failing.Since), r.config.DisableAfter)
 	if percent == 100 && found.Failing.Told > 0 {
-		return r.gone(ctx, e, fmt.Sprintf("nothing but failures since %s; at last %s", found.Failing.Since.Format(time.RFC3339), f.Reason))
+		return r.gone(ctx, e, fmt.Sprintf("nothing but failures since %s; at last %s", found.Failing.Since.Format(time.RFC3339), f.Reason), found.Failing.Since)
 	}
 	percent = min(percent, 90)
 	if percent <= found.Failing.Told {
@@ -85,23 +85,40 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 	return nil
 }
 
+// begun is when an outage began whose first failure a worker had at that time:
+// not before the end of the one before it, which another replica has seen. Where
+// this process knows of one that goes on, that stands, or has ended meanwhile.
+func (r *Registry) begun(of ref, first time.Time) time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known := r.records[of.key()]
+	switch {
+	case known.Failing != nil:
+		return r.now()
+	case first.Before(known.recovered):
+		return known.recovered
+	}
+	return first
+}
+
 // recovered ends that the endpoint fails, and tells of it once over all
-// replicas.
+// replicas. It also ends that it is disabled for its failures, for the attempt
+// that succeeded began before that.
 func (r *Registry) recovered(ctx context.Context, e *deliver.Endpoint) error {
 	bucket, err := openStates(ctx, r.config.Bus.JetStream())
 	if err != nil {
 		return err
 	}
-	at := ref{e.Env, e.Name}
+	at, url := ref{e.Env, e.Name}, fingerprint(e.URL)
 	found, err := change(ctx, bucket, at.key(), func(have state) state { return have })
 	if err != nil {
 		return fmt.Errorf("read the state of endpoint %s: %w", at, err)
 	}
-	if !found.fails(e.URL) {
+	since := found.outage(url)
+	if since.IsZero() {
 		r.note(at.key(), found)
 		return nil
 	}
-	since := found.Failing.Since
 	if err := r.publish(ctx, at, notice{
 		kind: recoveredType, at: r.now(), id: "recovered " + since.Format(time.RFC3339Nano),
 		data: noticeData{Since: since},
@@ -109,10 +126,10 @@ func (r *Registry) recovered(ctx context.Context, e *deliver.Endpoint) error {
 		return err
 	}
 	found, err = change(ctx, bucket, at.key(), func(have state) state {
-		if have.Failing == nil || !have.Failing.Since.Equal(since) {
+		if !have.outage(url).Equal(since) {
 			return have
 		}
-		have.Failing = nil
+		have.Failing, have.Disabled = nil, nil
 		return have
 	})
 	if err != nil {

@@ -137,11 +137,11 @@ func TestReplicasThatFindAnEndpointGoneTellOfItOnce(t *testing.T) {
 		r.apply(t, []Endpoint{billing, other}, Subscriber{Name: "watcher", Env: event.Prod, Events: []event.Pattern{"jethook.>"}})
 	}
 	for _, r := range []*replica{first, second} {
-		if err := r.gone(t.Context(), &billing.Endpoint, "410 Gone"); err != nil {
+		if err := r.gone(t.Context(), &billing.Endpoint, "410 Gone", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := second.gone(t.Context(), &other.Endpoint, "410 Gone"); err != nil {
+	if err := second.gone(t.Context(), &other.Endpoint, "410 Gone", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"billing", "other"} {
@@ -159,7 +159,7 @@ func TestAnAnswerFromAnAddressThatIsNoLongerTheEndpointsDisablesNothing(t *testi
 	moved.URL, paused.Enabled = "http://127.0.0.1:2", false
 	for name, list := range map[string][]Endpoint{"moved": {moved}, "paused": {paused}, "removed": nil} {
 		r.apply(t, list)
-		if err := r.gone(t.Context(), &e.Endpoint, "410 Gone"); err != nil {
+		if err := r.gone(t.Context(), &e.Endpoint, "410 Gone", time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		if keys := keysOf(t, b, bus.Endpoints); len(keys) != 0 {

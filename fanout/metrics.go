@@ -89,6 +89,7 @@ func (r *Registry) poll(ctx context.Context) {
 		if err == nil && polls%revisitEvery == 0 {
 			err = r.revisit(ctx)
 		}
+		err = errors.Join(err, r.tellRest(ctx))
 		if err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("the endpoints could not be looked after; tried again", "error", err)
 		}

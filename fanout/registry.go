@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -50,6 +51,7 @@ type Registry struct {
 	now     func() time.Time
 	alarm   *bus.Alarm    // nil on a cluster
 	changed chan struct{} // tells Run that wanted, records or sleeps differ
+	opening chan struct{} // has one for each worker that is being opened
 
 	applying sync.Mutex   // held by Apply, and while a consumer is parked
 	known    map[ref]kind // what this process applied and has not removed; nil before the first Apply
@@ -59,7 +61,7 @@ type Registry struct {
 	running bool
 	wanted  map[ref]Endpoint
 	records map[string]record // by key of the bucket
-	told    map[ref]uint64    // the revision whose disabling was logged
+	told    map[ref]time.Time // since when what was logged of it last
 	workers map[*worker]struct{}
 	sleeps  map[ref]*sleep
 	gauges  readings
@@ -84,9 +86,10 @@ func New(config Config) (*Registry, error) {
 		},
 		now:     time.Now,
 		changed: make(chan struct{}, 1),
+		opening: make(chan struct{}, openAtOnce),
 		wanted:  make(map[ref]Endpoint),
 		records: make(map[string]record),
-		told:    make(map[ref]uint64),
+		told:    make(map[ref]time.Time),
 		workers: make(map[*worker]struct{}),
 		alarm:   config.Bus.NewAlarm(),
 		sleeps:  make(map[ref]*sleep),
@@ -286,11 +289,23 @@ func (r *Registry) adopt(p *plan) {
 	for key, found := range p.records {
 		r.noteLocked(key, found)
 	}
+	r.forgetLocked()
 	r.mu.Unlock()
 	for _, c := range p.consumers {
 		r.known[c.ref] = c.kind
 	}
 	r.wake()
+}
+
+// forgetLocked drops what is remembered of endpoints that the list has not. One
+// that comes back is looked up by the plan that has it.
+func (r *Registry) forgetLocked() {
+	listed := make(map[string]bool, len(r.wanted))
+	for of := range r.wanted {
+		listed[of.key()] = true
+	}
+	maps.DeleteFunc(r.records, func(key string, _ record) bool { return !listed[key] })
+	maps.DeleteFunc(r.told, func(of ref, _ time.Time) bool { return !listed[of.key()] })
 }
 
 // note remembers a state unless a newer one is known.
@@ -304,6 +319,10 @@ func (r *Registry) note(key string, found record) {
 func (r *Registry) noteLocked(key string, found record) {
 	known, ok := r.records[key]
 	if !ok || found.revision > known.revision || found.revision == known.revision && found.deleted {
+		found.recovered = known.recovered
+		if known.Failing != nil && (found.Failing == nil || !found.Failing.Since.Equal(known.Failing.Since)) {
+			found.recovered = r.now()
+		}
 		r.records[key] = found
 	}
 }

@@ -87,10 +87,9 @@ func (r *Registry) remove(ctx context.Context, p *plan, of ref, k kind) error {
 		return err
 	}
 	if have := p.have(of); have != nil && have.Metadata[metaOrigin] == originFile {
-		r.unsynced = true                                    // until the bus is synced, a crash brings it back as a leftover
-		r.config.Bus.Forget(bus.StreamName(of.env), of.name) // first, so that nothing unparks it
-		if err := ignoreAbsent(p.streams[of.env].DeleteConsumer(ctx, of.name)); err != nil {
-			return fmt.Errorf("delete its consumer: %w", err)
+		r.unsynced = true // until the bus is synced, a crash brings it back as a leftover
+		if err := r.config.Bus.RemoveConsumer(ctx, bus.StreamName(of.env), of.name); err != nil {
+			return err
 		}
 	}
 	if k != endpointKind {

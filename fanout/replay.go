@@ -290,10 +290,5 @@ func writeReplay(ctx context.Context, b *bus.Bus, r Replay) error {
 	if r.State == ReplayRunning || r.State == ReplayPaused {
 		return nil
 	}
-	b.Forget(bus.StreamName(r.Env), r.consumer())
-	stream, err := b.JetStream().Stream(ctx, bus.StreamName(r.Env))
-	if err != nil {
-		return fmt.Errorf("open stream %s: %w", bus.StreamName(r.Env), err)
-	}
-	return ignoreAbsent(stream.DeleteConsumer(ctx, r.consumer()))
+	return b.RemoveConsumer(ctx, bus.StreamName(r.Env), r.consumer())
 }

@@ -146,7 +146,7 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 	ctx, stop := context.WithCancel(ctx)
 	worker, err := deliver.NewWorker(deliver.WorkerConfig{
 		Endpoint: e, Bus: r.config.Bus, Client: r.config.Client, Logger: r.config.Logger, Tracer: r.config.Tracer, Meter: r.config.Meter,
-		OnGone:       func(ctx context.Context, reason string) error { return r.gone(ctx, &e, reason) },
+		OnGone:       func(ctx context.Context, reason string) error { return r.gone(ctx, &e, reason, time.Time{}) },
 		Replay:       &deliver.Replay{ID: one.ID, Consumer: one.consumer(), End: one.End},
 		DrainTimeout: r.config.DrainTimeout,
 	})

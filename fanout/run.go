@@ -89,11 +89,18 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 // tellLocked logs each disabling and each pause once.
 func (r *Registry) tellLocked(e *Endpoint) {
 	found := r.records[e.ref().key()]
-	if r.told[e.ref()] == found.revision {
+	barred := found.bars(e.URL)
+	var since time.Time
+	if barred {
+		since = found.Disabled.At
+	} else {
+		since = found.Paused.At
+	}
+	if r.told[e.ref()].Equal(since) {
 		return
 	}
-	r.told[e.ref()] = found.revision
-	if !found.bars(e.URL) {
+	r.told[e.ref()] = since
+	if !barred {
 		r.config.Logger.Warn("endpoint is paused and its events wait; to go on: jethook endpoints resume "+e.Name,
 			event.AttrEndpoint, e.Name, event.AttrEnv, e.Env, "paused_at", found.Paused.At)
 		return

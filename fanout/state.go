@@ -43,6 +43,10 @@ type disabled struct {
 	Reason      string    `json:"reason"`
 	At          time.Time `json:"at"`
 	Fingerprint string    `json:"fingerprint"` // of the URL that answered
+	// Since is when the failures began for which it is disabled, which a success
+	// ends all the same; zero after a 410, which none does.
+	Since  time.Time `json:"since,omitzero"`
+	Untold bool      `json:"untold,omitempty"` // until the event that tells of it is stored
 }
 
 // failing says since when an endpoint takes nothing, and what was told of it.
@@ -63,6 +67,9 @@ type record struct {
 	state
 	revision uint64
 	deleted  bool
+	// recovered is when this process heard of the end of the last outage: no
+	// later one began before it.
+	recovered time.Time
 }
 
 // bars reports whether the record keeps an endpoint with that URL from getting
@@ -190,14 +197,28 @@ func write(ctx context.Context, bucket jetstream.KeyValue, key string, to state,
 }
 
 // disable writes that the endpoint is disabled and returns the record in
-// force: that of another replica where it was first.
+// force: that of another replica where it was first, and that of a success where
+// d is about an outage which that has ended.
 func disable(ctx context.Context, bucket jetstream.KeyValue, key string, d disabled) (record, error) {
+	d.Untold = true
 	return change(ctx, bucket, key, func(have state) state {
-		if have.Disabled != nil && have.Disabled.Fingerprint == d.Fingerprint {
+		if have.Disabled != nil && have.Disabled.Fingerprint == d.Fingerprint || !d.Since.IsZero() && !have.outage(d.Fingerprint).Equal(d.Since) {
 			return have
 		}
 		return state{Disabled: &d, Paused: have.Paused}
 	})
+}
+
+// outage is since when an endpoint at the URL of that fingerprint has nothing but
+// failures, be it disabled for them or not; zero where it has not.
+func (s state) outage(fingerprint string) time.Time {
+	switch {
+	case s.Failing != nil && s.Failing.Fingerprint == fingerprint:
+		return s.Failing.Since
+	case s.Disabled != nil && s.Disabled.Fingerprint == fingerprint:
+		return s.Disabled.Since
+	}
+	return time.Time{}
 }
 
 // fail writes that the endpoint fails and returns the record in force: what

@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"reflect"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -73,17 +74,40 @@ func (r *Registry) deliver(ctx context.Context, w *worker) {
 	}
 }
 
-// work is one life of a worker.
-func (r *Registry) work(ctx context.Context, w *worker) error {
-	e := &w.endpoint
+// openAtOnce is how many workers are opened at a time. Where ten thousand
+// endpoints wake at once, their consumers could not all be made within the
+// deadline of a request, since the server compares each with all others.
+const openAtOnce = 16
+
+// open has the bus know the consumers of a worker. It waits for its turn, or
+// until ctx ends.
+func (r *Registry) open(ctx context.Context, e *deliver.Endpoint) (*deliver.Worker, error) {
+	select {
+	case r.opening <- struct{}{}:
+		defer func() { <-r.opening }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if err := r.config.Bus.Unpark(ctx, bus.StreamName(e.Env), e.Name); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
-		return err
+		return nil, err
 	}
 	delivery, err := deliver.NewWorker(r.workerConfig(e))
 	if err != nil {
+		return nil, err
+	}
+	if err := delivery.Open(ctx); err != nil {
+		return nil, err
+	}
+	return delivery, nil
+}
+
+// work is one life of a worker.
+func (r *Registry) work(ctx context.Context, w *worker) error {
+	delivery, err := r.open(ctx, &w.endpoint)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	r.mu.Lock()
@@ -103,7 +127,7 @@ func (r *Registry) workerConfig(e *deliver.Endpoint) deliver.WorkerConfig {
 		Logger:   r.config.Logger,
 		Tracer:   r.config.Tracer,
 		Meter:    r.config.Meter,
-		OnGone:   func(ctx context.Context, reason string) error { return r.gone(ctx, e, reason) },
+		OnGone:   func(ctx context.Context, reason string) error { return r.gone(ctx, e, reason, time.Time{}) },
 
 		Failing:      r.failsLocked(e),
 		MaxProbeWait: r.config.probeWait(),

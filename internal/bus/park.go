@@ -131,14 +131,23 @@ func (b *Bus) Unpark(ctx context.Context, stream, name string) error {
 	return nil
 }
 
-// Forget drops a durable that is parked.
-func (b *Bus) Forget(stream, name string) {
-	if b.cursors == nil {
-		return
+// RemoveConsumer deletes a durable, parked or not, with all that is remembered of
+// it. One that is gone already is no error. Until Sync has returned, a crash may
+// bring it back.
+func (b *Bus) RemoveConsumer(ctx context.Context, stream, name string) error {
+	if b.cursors != nil {
+		b.cursors.mu.Lock() // nothing unparks it meanwhile, and no checkpoint remembers it anew
+		defer b.cursors.mu.Unlock()
+		delete(b.cursors.parked[stream], name)
 	}
-	b.cursors.mu.Lock()
-	defer b.cursors.mu.Unlock()
-	delete(b.cursors.parked[stream], name)
+	err := b.consumer.DeleteConsumer(ctx, stream, name)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return fmt.Errorf("delete consumer %s of %s: %w", name, stream, err)
+	}
+	if b.cursors != nil {
+		b.cursors.forget(stream, name)
+	}
+	return nil
 }
 
 // Waits reports whether an event waits for a durable that is parked.

@@ -110,7 +110,9 @@ func TestADurableThatIsParkedSurvivesAKillAndIsForgottenForGood(t *testing.T) {
 	}
 	expect(t, "parked while the server knows it", len(parkedOf(t, b)), 0)
 	expect(t, "parked", park(t, b), true)
-	b.Forget("EVENTS_PROD", billing)
+	if err := b.RemoveConsumer(t.Context(), "EVENTS_PROD", billing); err != nil {
+		t.Fatal(err)
+	}
 	l.end(l.now(b), false)
 	b = l.open()
 	expect(t, "parked after it was forgotten", len(parkedOf(t, b)), 0)
@@ -189,4 +191,22 @@ func TestNoConsumerIsParkedWhileTheTrimmerListsThem(t *testing.T) {
 	if len(parkedOf(t, b)) != 1 {
 		t.Error("afterwards it is not parked")
 	}
+}
+
+func TestOfAConsumerThatIsRemovedNothingIsRemembered(t *testing.T) {
+	l, b, _ := remembered(t)
+	for range 2 { // the second time there is nothing to do
+		if err := b.RemoveConsumer(t.Context(), "EVENTS_PROD", billing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, "known to the server", known(t, b), false)
+	if _, kept := b.cursors.progress[[2]string{"EVENTS_PROD", billing}]; kept {
+		t.Error("its progress is remembered")
+	}
+	if err := b.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	l.end(l.now(b), false)
+	expect(t, "parked after a restart", len(parkedOf(t, l.open())), 0)
 }

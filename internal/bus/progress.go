@@ -162,6 +162,13 @@ func (c *cursors) progressOf(stream, consumer string) *Progress {
 	return c.progress[key]
 }
 
+// forget drops the progress of a durable that was deleted.
+func (c *cursors) forget(stream, consumer string) {
+	c.progressing.Lock()
+	defer c.progressing.Unlock()
+	delete(c.progress, [2]string{stream, consumer})
+}
+
 // KeepsConsumers reports whether the bus itself keeps the places of durables on
 // the event streams, so that their consumers can be in the server's memory.
 func (b *Bus) KeepsConsumers() bool { return b.cursors != nil }
