@@ -166,7 +166,7 @@ func TestSpecsShowWhatWasGivenAndNoSecret(t *testing.T) {
 	if len(found) != 1 || !more || found[0].Name != "b" {
 		t.Fatalf("after a: %v, more %v", found, more)
 	}
-	want := Spec{Name: "b", Revision: found[0].Revision, Masked: []string{"secrets[0]", "headers.X-Token"}, Keys: map[string]any{
+	want := Spec{Name: "b", Masked: []string{"secrets[0]", "headers.X-Token"}, Keys: map[string]any{
 		"name": "b", "env": "prod", "url": billing()["url"], "events": []any{"shop.>"}, "headers": map[string]any{"X-Token": "***"}, "secrets": []any{"***"},
 	}}
 	if diff := cmp.Diff(want, found[0]); diff != "" {

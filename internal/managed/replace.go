@@ -2,7 +2,6 @@ package managed
 
 import (
 	"context"
-	"maps"
 	"reflect"
 
 	"github.com/jethook/jethook/config"
@@ -47,8 +46,7 @@ func (e Entry) replacedBy(spec map[string]any) Entry {
 
 // Spec is an entry as the file would have it.
 type Spec struct {
-	Name     string
-	Revision uint64
+	Name string
 	// Keys are those that were given, with "***" in place of secrets, and Masked
 	// where those are, such as auth.bearer or secrets[0].
 	Keys   map[string]any
@@ -66,8 +64,8 @@ func (s *Store) Specs(kind Kind, env event.Env, after string, limit int) (found 
 		if len(found) == limit {
 			return found, true
 		}
-		spec := Spec{Name: e.Name, Revision: e.Revision}
-		spec.Keys, spec.Masked = config.MaskSpec(string(kind), maps.Clone(e.spec))
+		spec := Spec{Name: e.Name}
+		spec.Keys, spec.Masked = config.MaskSpec(string(kind), e.spec)
 		found = append(found, spec)
 	}
 	return found, false
