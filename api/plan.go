@@ -59,10 +59,6 @@ type Change struct {
 	ManagedBy string        `json:"managed_by,omitempty" enum:"file,api" doc:"What can change it; absent where there is none yet."`
 	ETag      string        `json:"etag,omitempty" doc:"Of the state that was compared, to send as If-Match."`
 	Fields    []FieldChange `json:"fields,omitempty" nullable:"false"`
-
-	// Of an endpoint that was made or changed; the API does not say them in a plan.
-	Secret    string `json:"secret,omitempty" doc:"Never in a plan."`
-	PublicKey string `json:"public_key,omitempty" doc:"Never in a plan."`
 }
 
 // FieldChange is a key with another value.
@@ -86,17 +82,43 @@ func (c *Client) Plan(ctx context.Context, of Plan) ([]Change, error) {
 	return list.Data, err
 }
 
+// ByName has every spec of the document, a SourceSpec, an EndpointSpec or a
+// SubscriberSpec, by its kind and name, such as endpoints/billing.
+func (d *Document) ByName() map[string]any {
+	specs := make(map[string]any)
+	for _, s := range d.Sources {
+		specs[KindSources+"/"+s.Name] = s
+	}
+	for _, e := range d.Endpoints {
+		specs[KindEndpoints+"/"+e.Name] = e
+	}
+	for _, s := range d.Subscribers {
+		specs[KindSubscribers+"/"+s.Name] = s
+	}
+	return specs
+}
+
+// Create makes an entry of a kind. Of an endpoint it returns what it is then, with
+// a secret that was generated.
+func (c *Client) Create(ctx context.Context, kind string, spec any) (Endpoint, error) {
+	return c.put(ctx, http.MethodPost, kind, "/v1/"+kind, spec)
+}
+
 // Replace makes an entry of a kind what spec, an EndpointSpec, a SourceSpec or a
 // SubscriberSpec, says in whole, where its state is still that of etag. What spec
 // leaves out is the default again, but for secrets, which stay. Of an endpoint it
 // returns what it is then.
 func (c *Client) Replace(ctx context.Context, kind, name, etag string, spec any) (Endpoint, error) {
-	var e Endpoint
-	err := c.do(ctx, http.MethodPut, entryPath(kind, name)+"?replace=true", spec, &e, "If-Match", etag)
-	if kind != KindEndpoints {
-		e = Endpoint{}
+	return c.put(ctx, http.MethodPut, kind, entryPath(kind, name)+"?replace=true", spec, "If-Match", etag)
+}
+
+func (c *Client) put(ctx context.Context, method, kind, path string, spec any, header ...string) (e Endpoint, err error) {
+	if kind == KindEndpoints {
+		err = c.do(ctx, method, path, spec, &e, header...)
+		return e, err
 	}
-	return e, err
+	var entry struct{} // what else it is does not concern the caller
+	return e, c.do(ctx, method, path, spec, &entry, header...)
 }
 
 // Delete removes an entry of a kind, where its state is still that of etag.

@@ -86,7 +86,7 @@ func (w Written) mapping(t reflect.Type, value map[string]any, path string) *yam
 
 func (w Written) comment(path string) string {
 	if v, ok := w.Variables[path]; ok && v.Comment != "" {
-		return "# " + shorten(v.Comment)
+		return "# " + strings.ReplaceAll(v.Comment, "\n", " ")
 	}
 	return ""
 }
