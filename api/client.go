@@ -206,8 +206,9 @@ func (p Page) query(pairs ...string) string {
 	return "?" + values.Encode()
 }
 
-// do sends in as JSON, where it is not nil, and reads the answer into out.
-func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
+// do sends in as JSON, where it is not nil, and reads the answer into out. header
+// has names of headers with their values.
+func (c *Client) do(ctx context.Context, method, path string, in, out any, header ...string) error {
 	var body []byte
 	if in != nil {
 		var err error
@@ -215,7 +216,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 			return fmt.Errorf("write the request: %w", err)
 		}
 	}
-	text, err := c.send(ctx, method, path, body)
+	text, err := c.send(ctx, method, path, body, header...)
 	if err != nil {
 		return err
 	}
@@ -226,7 +227,7 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 }
 
 // send makes a request and returns the body of an answer that is no refusal.
-func (c *Client) send(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+func (c *Client) send(ctx context.Context, method, path string, body []byte, header ...string) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, fmt.Errorf("make the request: %w", err)
@@ -234,6 +235,9 @@ func (c *Client) send(ctx context.Context, method, path string, body []byte) ([]
 	request.Header.Set("Authorization", "Bearer "+*c.key)
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		request.Header.Set(header[i], header[i+1])
 	}
 	response, err := c.http.Do(request)
 	if err != nil {

@@ -27,9 +27,14 @@ type apiFlags struct {
 }
 
 func (f *apiFlags) bind(cmd *cobra.Command) {
+	f.bindAccess(cmd)
+	f.format.bind(cmd)
+}
+
+// bindAccess is bind for a command whose answer has a form of its own.
+func (f *apiFlags) bindAccess(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.server, "server", "", "`ADDRESS` of the management API (default $"+serverVariable+", else "+defaultServer+")")
 	f.key.bind(cmd, "the API key (default $"+keyVariable+")")
-	f.format.bind(cmd)
 }
 
 // client returns the client that the flags and variables describe.
@@ -89,7 +94,7 @@ func apiFailure(ctx context.Context, err error) error {
 		return &failure{exitNotFound, err}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		return &failure{exitNotAllowed, err}
-	case http.StatusConflict:
+	case http.StatusConflict, http.StatusPreconditionFailed:
 		return &failure{exitConflict, err}
 	case http.StatusServiceUnavailable:
 		return &failure{exitUnreachable, err}

@@ -25,9 +25,9 @@ func logLevel(word string) slog.Level {
 	return level
 }
 
-// isTerminal reports whether a person reads w.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
+// isTerminal reports whether a person reads or writes a stream.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}

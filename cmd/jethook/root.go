@@ -27,6 +27,7 @@ It ends with 0 when done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
 	root.AddCommand(
 		newServe(), newDev(),
 		newEvents(), newListen(), newDead(), newReplay(), newEndpoints(), newSources(), newSubscribers(), newKeys(),
+		newExport(), newPlan(), newApply(),
 		newTrigger(), newSign(), newVerify(),
 		newConfig(), newCheck(), newVersion(),
 	)

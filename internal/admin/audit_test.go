@@ -13,6 +13,7 @@ func TestWhoChangesWhatIsAnEventOnTheBus(t *testing.T) {
 	d := newDesk(t)
 	made := d.made("/v1/keys", prodKey, `{"name": "deploy"}`)
 	d.ask(http.MethodGet, "/v1/keys", prodKey, "")                       // changes nothing
+	d.ask(http.MethodPost, "/v1/plan", prodKey, `{"endpoints": []}`)     // changes nothing
 	d.ask(http.MethodPost, "/v1/keys", prodKey, `{"allow": ["nobody"]}`) // is refused
 	read[api.Key](d, http.MethodPut, "/v1/keys/"+made.ID, made.Key, `{"name": "deployment"}`)
 	list := read[api.List[api.Event]](d, http.MethodGet, "/v1/events?source=jethook", prodKey, "")

@@ -76,7 +76,7 @@ func (h *Handler) ensureEndpoint(ctx context.Context, in *struct {
 		if l.Entry == nil {
 			return nil, managed.ErrFile
 		}
-		return h.change(ctx, l.Entry.Name, in.IfMatch, in.RawBody)
+		return h.change(ctx, l.Entry.Name, in.IfMatch, in.RawBody, h.config.Managed.Update)
 	}
 	if in.IfMatch != "" {
 		return nil, refuse(outdated, "There is no endpoint with that url any more.")
@@ -87,14 +87,15 @@ func (h *Handler) ensureEndpoint(ctx context.Context, in *struct {
 func (h *Handler) updateEndpoint(ctx context.Context, in *struct {
 	EndpointPath
 	Match
+	Extent
 	endpointBody
 },
 ) (*endpointOutput, error) {
-	return h.change(ctx, h.nameOf(ctx, in.Name), in.IfMatch, in.RawBody)
+	return h.change(ctx, h.nameOf(ctx, in.Name), in.IfMatch, in.RawBody, h.updater(in.Extent))
 }
 
 // change updates an endpoint. The secret that another signature needs is shown.
-func (h *Handler) change(ctx context.Context, name, match string, body []byte) (*endpointOutput, error) {
+func (h *Handler) change(ctx context.Context, name, match string, body []byte, update updater) (*endpointOutput, error) {
 	patch, err := given(body)
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func (h *Handler) change(ctx context.Context, name, match string, body []byte) (
 	var before config.Secret
 	e, err := h.edit(ctx, managed.Endpoints, name, match, func(e managed.Entry) (managed.Entry, error) {
 		before, _ = e.Signing()
-		return h.config.Managed.Update(ctx, e, patch)
+		return update(ctx, e, patch)
 	})
 	if err != nil {
 		return nil, err

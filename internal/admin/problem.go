@@ -175,7 +175,7 @@ func frameworkProblem(found *huma.ErrorModel) *problem {
 	switch found.Status {
 	case http.StatusUnprocessableEntity:
 	case http.StatusRequestEntityTooLarge:
-		p = refuse(bodyTooLarge, "The body is larger than 64 KiB.")
+		p = refuse(bodyTooLarge, "The body is larger than 64 KiB, or that of a plan than 4 MiB.")
 	case http.StatusInternalServerError:
 		p = refuse(internal, "Something went wrong; the log has it under this request_id.")
 	default:

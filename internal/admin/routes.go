@@ -85,6 +85,9 @@ func (h *Handler) routes() huma.API {
 	register(of, put("subscribers-update", "/v1/subscribers/{name}", "Change a subscriber: only the fields that are given"), h.updateSubscriber)
 	register(of, emptied(remove("subscribers-delete", "/v1/subscribers/{name}", "Delete a subscriber with its consumer")), subscribers.delete)
 
+	register(of, get("specs-list", "/v1/specs", "List what was made over the API, as the configuration file would have it"), h.listSpecs)
+	register(of, looking(post("plan", planPath, "Say what it takes to have the entries as a document says, and change nothing")), h.plan)
+
 	register(of, get("keys-list", "/v1/keys", "List the API keys of the environment"), h.listKeys)
 	register(of, get("keys-get", "/v1/keys/{id}", "Show an API key"), h.getKey)
 	register(of, created(post("keys-create", "/v1/keys", "Make an API key; its text is shown this once")), h.createKey)
@@ -138,7 +141,9 @@ var statuses = []int{400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 503}
 // register adds an operation. Whatever error its handler returns becomes a
 // problem, and its cause goes to the log.
 func register[I, O any](to huma.API, op huma.Operation, handle func(context.Context, *I) (*O, error)) {
-	op.MaxBodyBytes = maxBody
+	if op.MaxBodyBytes == 0 {
+		op.MaxBodyBytes = maxBody
+	}
 	op.Responses = make(map[string]*huma.Response, len(statuses))
 	refusal := map[string]*huma.MediaType{problemContentType: {
 		Schema: to.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Problem](), true, ""),

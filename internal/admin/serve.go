@@ -20,6 +20,7 @@ type exchange struct {
 	key    Key
 	from   netip.Addr // who asks
 	status int
+	looked bool  // it has changed nothing, whatever its method
 	cause  error // what the caller was not told
 }
 
@@ -77,7 +78,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), exchangeKey{}, x), requestTimeout)
 	defer cancel()
 	r = r.WithContext(ctx)
-	r.Body = http.MaxBytesReader(x, r.Body, maxBody+1) // one more, so that it is the framework that refuses
+	limit := int64(maxBody)
+	if r.URL.Path == planPath {
+		limit = maxPlan
+	}
+	r.Body = http.MaxBytesReader(x, r.Body, limit+1) // one more, so that it is the framework that refuses
 	if _, pattern := h.mux.Handler(r); pattern == "" {
 		h.unrouted(x, r)
 		return

@@ -107,13 +107,13 @@ func (e entries[C, W]) create(ctx context.Context, body []byte) (*entryOutput[W]
 	return e.get(ctx, &EntryPath{made.Name})
 }
 
-func (e entries[C, W]) update(ctx context.Context, name, match string, body []byte) (*entryOutput[W], error) {
+func (e entries[C, W]) update(ctx context.Context, name, match string, body []byte, update updater) (*entryOutput[W], error) {
 	patch, err := given(body)
 	if err != nil {
 		return nil, err
 	}
 	if _, err = e.changed(ctx, name, match, func(have managed.Entry) (managed.Entry, error) {
-		return e.config.Managed.Update(ctx, have, patch)
+		return update(ctx, have, patch)
 	}); err != nil {
 		return nil, err
 	}
@@ -192,10 +192,11 @@ func (h *Handler) createSource(ctx context.Context, in *sourceBody) (*entryOutpu
 func (h *Handler) updateSource(ctx context.Context, in *struct {
 	EntryPath
 	Match
+	Extent
 	sourceBody
 },
 ) (*entryOutput[api.Source], error) {
-	return h.sourceEntries().update(ctx, in.Name, in.IfMatch, in.RawBody)
+	return h.sourceEntries().update(ctx, in.Name, in.IfMatch, in.RawBody, h.updater(in.Extent))
 }
 
 func (h *Handler) createSubscriber(ctx context.Context, in *subscriberBody) (*entryOutput[api.Subscriber], error) {
@@ -205,8 +206,9 @@ func (h *Handler) createSubscriber(ctx context.Context, in *subscriberBody) (*en
 func (h *Handler) updateSubscriber(ctx context.Context, in *struct {
 	EntryPath
 	Match
+	Extent
 	subscriberBody
 },
 ) (*entryOutput[api.Subscriber], error) {
-	return h.subscriberEntries().update(ctx, in.Name, in.IfMatch, in.RawBody)
+	return h.subscriberEntries().update(ctx, in.Name, in.IfMatch, in.RawBody, h.updater(in.Extent))
 }

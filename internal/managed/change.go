@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
@@ -110,7 +111,7 @@ func (s *Store) examine(e *Entry) error {
 // generates a secret where one is needed.
 func (s *Store) complete(ctx context.Context, e *Entry, set map[string]any) error {
 	if _, given := set["events"]; given && e.Kind != Sources {
-		if err := s.checkNames(e); err != nil {
+		if err := s.checkNames(e, s.presets(e.Env)); err != nil {
 			return err
 		}
 	}
@@ -133,14 +134,29 @@ func (s *Store) resolve(ctx context.Context, e *Entry, set map[string]any) error
 	return nil
 }
 
-// checkNames refuses the names of events that a source's provider does not have.
-func (s *Store) checkNames(e *Entry) error {
+// presets are those that name the events of an environment's sources.
+func (s *Store) presets(env event.Env) map[string]string {
 	presets := make(map[string]string)
 	for _, source := range s.Sources() {
-		if c := source.Config; source.Problem == nil && c.Env == string(e.Env) && c.Preset != "" && len(c.Event) == 0 {
-			presets[c.Name] = c.Preset
+		if source.Problem == nil && source.Config.Env == string(env) {
+			presets[source.Config.Name] = namingPreset(source.Config)
 		}
 	}
+	return presets
+}
+
+// namingPreset is the preset by which a source's events are named, empty where the
+// source says so itself.
+func namingPreset(c config.Source) string {
+	if len(c.Event) > 0 {
+		return ""
+	}
+	return c.Preset
+}
+
+// checkNames refuses the names of events that a source's provider does not have.
+// presets has the sources.
+func (s *Store) checkNames(e *Entry, presets map[string]string) error {
 	patterns, _ := e.spec["events"].([]any)
 	var wrong []Field
 	for i, item := range patterns {
@@ -178,10 +194,8 @@ func (s *Store) begin(ctx context.Context, e *Entry) error {
 // has it: null takes a key back to its default. Name and environment stay. The
 // errors are *Invalid and ErrChanged, or of the bus.
 func (s *Store) Update(ctx context.Context, e Entry, patch map[string]any) (Entry, error) {
-	for _, key := range []string{"name", "env"} {
-		if given, ok := patch[key]; ok && given != e.spec[key] {
-			return Entry{}, &Invalid{Fields: []Field{{"body." + key, "cannot be changed; make a new entry"}}}
-		}
+	if err := e.keepsName(patch); err != nil {
+		return Entry{}, err
 	}
 	if start, given := patch["start"]; given && start != e.spec["start"] {
 		return Entry{}, &Invalid{Fields: []Field{{"body.start", "is where a new one begins and cannot be changed; replay what it shall get again"}}}
@@ -194,6 +208,16 @@ func (s *Store) Update(ctx context.Context, e Entry, patch map[string]any) (Entr
 		e.restyle(before)
 	}
 	return s.replace(ctx, e, patch)
+}
+
+// keepsName refuses a change of what an entry is known by.
+func (e *Entry) keepsName(change map[string]any) error {
+	for _, key := range []string{"name", "env"} {
+		if given, ok := change[key]; ok && given != e.spec[key] {
+			return &Invalid{Fields: []Field{{"body." + key, "cannot be changed; make a new entry"}}}
+		}
+	}
+	return nil
 }
 
 // replace stores an entry in place of the one that Get returned, and that patch
