@@ -13,10 +13,10 @@ import (
 func newKeys() *cobra.Command {
 	group := &cobra.Command{
 		Use:   "keys",
-		Short: "Make, roll, restrict and delete API keys",
-		RunE:  demandCommand("list, create, roll, restrict or delete"),
+		Short: "Make, roll, restrict and delete API keys, and rotate the keyset",
+		RunE:  demandCommand("list, create, roll, restrict, delete or rotate-keyset"),
 	}
-	group.AddCommand(newKeysList(), newKeysCreate(), newKeysRoll(), newKeysRestrict(), newKeysDelete())
+	group.AddCommand(newKeysList(), newKeysCreate(), newKeysRoll(), newKeysRestrict(), newKeysDelete(), newKeysRotateKeyset())
 	return group
 }
 
