@@ -70,7 +70,7 @@ type App struct {
 	changed chan struct{} // something was made over the API
 
 	keysetChanged chan struct{}
-	keysetState   atomic.Pointer[string] // for /readyz
+	keysetState   atomic.Pointer[keysetState] // for /readyz
 
 	mu     sync.Mutex // held while a configuration or a change is put into force
 	config *config.Config
@@ -89,7 +89,6 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 		return nil, err
 	}
 	a = &App{options: options, started: c, config: c, changed: make(chan struct{}, 1), keysetChanged: make(chan struct{}, 1), told: make(map[uuid.UUID]string)}
-	a.setKeysetState(olderUnknown)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())

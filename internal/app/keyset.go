@@ -73,7 +73,6 @@ func (a *App) reloadKeyset(changed bool, err error) error {
 	a.managed.Reread()
 	primary, enabled := a.vault.Keys()
 	a.options.Logger.Info("the keyset is in force", "primary", primary, "enabled", enabled)
-	a.setKeysetState(olderUnknown)
 	select {
 	case a.keysetChanged <- struct{}{}:
 	default: // it is known already
@@ -84,26 +83,43 @@ func (a *App) reloadKeyset(changed bool, err error) error {
 // renew encrypts anew what is encrypted with an older key, and returns when to
 // look again; zero where nothing was left.
 func (a *App) renew(ctx context.Context) time.Duration {
-	renewed, left, err := a.vault.Renew(ctx)
 	primary, enabled := a.vault.Keys()
+	renewed, left, err := a.vault.Renew(ctx)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:
 		a.options.Logger.Error("what is encrypted with an older key could not be encrypted anew, and is tried again", "error", err)
 		return renewPause
 	case left > 0:
-		a.setKeysetState(fmt.Sprintf("older keys are needed for %d replies to requests, for a minute", left))
+		a.setKeysetState(primary, fmt.Sprintf("older keys are needed for %d replies to requests, for a minute", left))
 		return renewPause
 	case renewed > 0:
 		a.options.Logger.Info("encrypted anew with the primary key", "primary", primary, "entries", renewed)
+		a.setKeysetState(primary, olderUnknown)
 		return keysetLook
 	case len(enabled) > 1:
 		a.options.Logger.Info("nothing that is stored needs an older key", "primary", primary)
 		fallthrough
 	default:
-		a.setKeysetState(olderNotNeeded)
+		a.setKeysetState(primary, olderNotNeeded)
 	}
 	return 0
+}
+
+// What is known of the keys that are older than the primary one.
+const (
+	olderUnknown   = "older keys may be needed"
+	olderNotNeeded = "older keys are not needed"
+)
+
+// keysetState is what is known beside one primary key.
+type keysetState struct {
+	primary uint32
+	text    string
+}
+
+func (a *App) setKeysetState(primary uint32, text string) {
+	a.keysetState.Store(&keysetState{primary, text})
 }
 
 // noteKeyset is what /readyz says of the keyset; empty where there is none.
@@ -115,13 +131,9 @@ func (a *App) noteKeyset() string {
 	case len(enabled) == 1:
 		return fmt.Sprintf("key %d encrypts", primary)
 	}
-	return fmt.Sprintf("key %d encrypts, keys %d decrypt; %s", primary, enabled, *a.keysetState.Load())
+	state := olderUnknown
+	if known := a.keysetState.Load(); known != nil && known.primary == primary {
+		state = known.text
+	}
+	return fmt.Sprintf("key %d encrypts, keys %d decrypt; %s", primary, enabled, state)
 }
-
-func (a *App) setKeysetState(text string) { a.keysetState.Store(&text) }
-
-// What is known of the keys that are older than the primary one.
-const (
-	olderUnknown   = "older keys may be needed"
-	olderNotNeeded = "older keys are not needed"
-)
