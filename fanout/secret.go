@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -34,6 +35,15 @@ func secretKey(of ref, s signature.Scheme) string {
 
 func associated(of ref) string {
 	return "endpoint/" + of.String() + "/secret"
+}
+
+// StoredSecrets is what this package has a vault encrypt.
+func StoredSecrets() vault.Stored {
+	return vault.Stored{Bucket: bus.Secrets, Place: func(key string) string {
+		env, rest, _ := strings.Cut(key, ".")
+		name, _, _ := strings.Cut(rest, ".") // the algorithm
+		return associated(ref{event.Env(env), name})
+	}}
 }
 
 // draft is a secret that was generated and is not stored yet.

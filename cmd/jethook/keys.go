@@ -13,11 +13,11 @@ import (
 func newKeys() *cobra.Command {
 	group := &cobra.Command{
 		Use:     "keys",
-		Short:   "Make, roll, restrict and delete API keys",
+		Short:   "Make, roll, restrict and delete API keys, and rotate the keyset",
 		Example: "  jethook keys list",
-		RunE:    demandCommand("list, create, roll, restrict or delete"),
+		RunE:    demandCommand("list, create, roll, restrict, delete or rotate-keyset"),
 	}
-	group.AddCommand(newKeysList(), newKeysCreate(), newKeysRoll(), newKeysRestrict(), newKeysDelete())
+	group.AddCommand(newKeysList(), newKeysCreate(), newKeysRoll(), newKeysRestrict(), newKeysDelete(), newKeysRotateKeyset())
 	return group
 }
 

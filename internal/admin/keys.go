@@ -9,19 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/jethook/jethook/api"
 	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/caller"
 	"github.com/jethook/jethook/internal/managed"
-)
-
-// A key that was rolled stays valid for so long, or not at all.
-const (
-	minExpiry = time.Hour
-	maxExpiry = 7 * 24 * time.Hour
 )
 
 // KeyPath names a key.
@@ -177,7 +169,7 @@ func (h *Handler) updateKey(ctx context.Context, in *struct {
 			return misplaced("body.allow", fmt.Sprintf("leaves out %s, from where this request comes with this very key", own.from))
 		}
 		if was && !k.full() {
-			return h.demandAnother(ctx, *k)
+			return h.demandAnother(ctx, *k, true)
 		}
 		return nil
 	})
@@ -190,6 +182,16 @@ func (h *Handler) updateKey(ctx context.Context, in *struct {
 // setKey changes a key, again where somebody else was faster. A key of the first
 // start becomes an entry by it.
 func (h *Handler) setKey(ctx context.Context, id string, change func(*Key) error) (Key, error) {
+	return h.editKey(ctx, id, func(k Key) (Key, error) {
+		if err := change(&k); err != nil {
+			return k, err
+		}
+		return h.storeKey(ctx, k)
+	})
+}
+
+// editKey acts on a key, again where somebody else changed what act builds on.
+func (h *Handler) editKey(ctx context.Context, id string, act func(Key) (Key, error)) (Key, error) {
 	for try := 1; ; try++ {
 		k, err := h.key(ctx, id)
 		if err != nil {
@@ -198,90 +200,50 @@ func (h *Handler) setKey(ctx context.Context, id string, change func(*Key) error
 		if k.ofFile {
 			return k, managed.ErrFile
 		}
-		if err := change(&k); err != nil {
-			return k, err
-		}
-		stored := h.config.Managed.SetKey
-		if k.Entry == nil {
-			stored = h.config.Managed.AddKey
-		}
-		k.Key, err = stored(ctx, k.Key)
-		if !errors.Is(err, managed.ErrChanged) && !errors.Is(err, managed.ErrTaken) || try == maxEdits {
+		k, err = act(k)
+		if !errors.Is(err, managed.ErrChanged) || try == maxEdits {
 			return k, err
 		}
 	}
 }
 
-func (h *Handler) rollKey(ctx context.Context, in *struct {
-	KeyPath
-	Body *api.RollKey
-},
-) (*output[api.Key], error) {
-	var expiry time.Duration
-	if in.Body != nil && in.Body.ExpiresIn != "" {
-		var err error
-		if expiry, err = time.ParseDuration(in.Body.ExpiresIn); err != nil || expiry != 0 && (expiry < minExpiry || expiry > maxExpiry) {
-			return nil, misplaced("body.expires_in", "is neither 0s nor between 1h and 168h")
-		}
+// storeKey stores what a key is now, unless somebody else has changed it, which is
+// managed.ErrChanged.
+func (h *Handler) storeKey(ctx context.Context, k Key) (Key, error) {
+	stored := h.config.Managed.SetKey
+	if k.Entry == nil {
+		stored = h.config.Managed.AddKey
 	}
-	h.keyChange.Lock()
-	defer h.keyChange.Unlock()
-	old, err := h.key(ctx, in.ID)
-	if err != nil {
-		return nil, err
+	var err error
+	k.Key, err = stored(ctx, k.Key)
+	if errors.Is(err, managed.ErrTaken) {
+		err = managed.ErrChanged // it has become an entry meanwhile
 	}
-	if old.ofFile {
-		return nil, managed.ErrFile
-	}
-	next := old
-	next.ID, next.Entry, next.CreatedBy, next.ExpiresAt = uuid.Nil, nil, exchangeOf(ctx).key.id(), time.Time{}
-	made, text, err := h.config.Managed.CreateKey(ctx, next.Key) // first, so that there is a key at every moment
-	if err != nil {
-		return nil, err
-	}
-	if _, err = h.setKey(ctx, in.ID, func(k *Key) error {
-		if at := h.now().Add(expiry); k.ExpiresAt.IsZero() || at.Before(k.ExpiresAt) {
-			k.ExpiresAt = at
-		}
-		return nil
-	}); err != nil {
-		return nil, err
-	}
-	return h.first(made, text), nil
+	return k, err
 }
 
 func (h *Handler) deleteKey(ctx context.Context, in *KeyPath) (*struct{}, error) {
 	h.keyChange.Lock()
 	defer h.keyChange.Unlock()
-	k, err := h.key(ctx, in.ID)
-	switch {
-	case err != nil:
-		return nil, err
-	case k.ofFile:
-		return nil, managed.ErrFile
-	}
-	if err := h.demandAnother(ctx, k); err != nil {
-		return nil, err
-	}
-	if k.Entry != nil {
-		if stored, err := h.config.Bus.Key(ctx, k.Env); errors.Is(err, bus.ErrNotFound) || err == nil && stored != fmt.Sprintf("%x", k.Hash) {
-			return nil, h.config.Managed.Delete(ctx, *k.Entry)
+	_, err := h.editKey(ctx, in.ID, func(k Key) (Key, error) {
+		if err := h.demandAnother(ctx, k, k.full()); err != nil {
+			return k, err
 		}
-	}
-	_, err = h.setKey(ctx, in.ID, func(k *Key) error { k.Deleted = true; return nil })
+		return k, h.removeKey(ctx, k)
+	})
 	return nil, err
 }
 
-// full reports whether a key may do everything from everywhere and does not
-// expire.
-func (k *Key) full() bool { return k.ExpiresAt.IsZero() && !k.ReadOnly && len(k.Allow) == 0 }
-
-// demandAnother refuses what would leave the environment without a full key.
-// Two replicas that are asked at the same moment may leave none; then the file
-// can have one.
-func (h *Handler) demandAnother(ctx context.Context, but Key) error {
-	if slices.ContainsFunc(h.keysOf(ctx), func(k Key) bool { return k.ID != but.ID && k.full() }) {
-		return nil
+// removeKey removes a key. That of the first start is kept as deleted, for the
+// bus has it elsewhere too. Where somebody else has changed it, the error is
+// managed.ErrChanged.
+func (h *Handler) removeKey(ctx context.Context, k Key) error {
+	if k.Entry != nil {
+		if stored, err := h.config.Bus.Key(ctx, k.Env); errors.Is(err, bus.ErrNotFound) || err == nil && stored != fmt.Sprintf("%x", k.Hash) {
+			return h.config.Managed.Delete(ctx, *k.Entry)
+		}
 	}
-	return refuse(lastKey, "It is the last key of its environment that may do everything from everywhere and does not expire. Make or roll one first.")
+	k.Deleted = true
+	_, err := h.storeKey(ctx, k)
+	return err
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -68,6 +69,9 @@ type App struct {
 
 	changed chan struct{} // something was made over the API
 
+	keysetChanged chan struct{}
+	keysetState   atomic.Pointer[keysetState] // for /readyz
+
 	mu     sync.Mutex // held while a configuration or a change is put into force
 	config *config.Config
 
@@ -84,7 +88,7 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	a = &App{options: options, started: c, config: c, changed: make(chan struct{}, 1), told: make(map[uuid.UUID]string)}
+	a = &App{options: options, started: c, config: c, changed: make(chan struct{}, 1), keysetChanged: make(chan struct{}, 1), told: make(map[uuid.UUID]string)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -105,7 +109,7 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	if a.client, err = deliver.NewClient(deliver.ClientConfig{Guard: a.guard, Version: a.options.Version}); err != nil {
 		return a, err
 	}
-	a.vault = vault.New(vault.Config{Bus: a.bus, Keyset: c.Encryption.Keyset.Reveal(), File: keysetFile(c)})
+	a.vault = vault.New(vault.Config{Bus: a.bus, Stored: encrypted(), Keyset: c.Encryption.Keyset.Reveal(), File: keysetFile(c)})
 	if a.managed, err = managed.Open(opening, managed.Config{
 		Bus: a.bus, Vault: a.vault, Logger: a.options.Logger, Check: Check, Resolve: a.guard.Resolve, Changed: a.onManaged,
 	}, c); err != nil {

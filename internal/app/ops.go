@@ -59,7 +59,11 @@ func (a *App) serveReadiness(w http.ResponseWriter, r *http.Request) {
 	verbose := r.URL.Query().Has("verbose")
 	status, verdict := http.StatusOK, "ready"
 	var lines strings.Builder
-	for _, check := range append([]bus.Check{a.readiness.check()}, a.bus.Health(ctx)...) {
+	checks := append([]bus.Check{a.readiness.check()}, a.bus.Health(ctx)...)
+	if note := a.noteKeyset(); note != "" {
+		checks = append(checks, bus.Check{Name: "keyset", Note: note})
+	}
+	for _, check := range checks {
 		if check.Err != nil {
 			status, verdict = http.StatusServiceUnavailable, "not ready"
 			fmt.Fprintf(&lines, "[-] %s: %v\n", check.Name, check.Err)

@@ -9,7 +9,7 @@ import (
 )
 
 // Reload puts a new configuration into force while the process runs: sources,
-// endpoints, subscribers, API keys and allow_networks at once. What needs a new start,
+// endpoints, subscribers, API keys, the keyset and allow_networks at once. What needs a new start,
 // such as addresses and the bus, is left as it is and named in the log. On an
 // error the old configuration stays in force.
 func (a *App) Reload(ctx context.Context, c *config.Config) error {
@@ -18,6 +18,9 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err := a.reloadKeyset(a.vault.Reload(ctx, c.Encryption.Keyset.Reveal())); err != nil {
+		return err
+	}
 	if fixed := needRestart(a.started, c); len(fixed) > 0 {
 		a.options.Logger.Warn("these settings changed and take effect when jethook is started again", "keys", fixed)
 	}
@@ -80,7 +83,6 @@ func needRestart(old, next *config.Config) []string {
 		{"roles", old.Roles, next.Roles},
 		{"listen", old.Listen, next.Listen},
 		{"nats", old.NATS, next.NATS},
-		{"encryption", old.Encryption, next.Encryption},
 		{"deliver.disable_after", old.Deliver.DisableAfter, next.Deliver.DisableAfter},
 		{"log", old.Log, next.Log},
 	} {

@@ -59,6 +59,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return a.managed.Run(delivering) })
 	group.Go(func() error { a.follow(delivering); return nil })
+	group.Go(func() error { a.keepKeyset(delivering); return nil })
 	group.Go(func() error {
 		defer close(delivered)
 		if a.registry == nil {

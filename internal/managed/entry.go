@@ -159,6 +159,13 @@ func (e *Entry) encode() ([]byte, error) {
 	return json.Marshal(r)
 }
 
+// says reports whether an entry and another are the same but for their revisions.
+func (e *Entry) says(other *Entry) bool {
+	one, err := e.encode()
+	two, failed := other.encode()
+	return err == nil && failed == nil && bytes.Equal(one, two)
+}
+
 func decodeEntry(data []byte, revision uint64) (Entry, error) {
 	var r record
 	decoder := json.NewDecoder(bytes.NewReader(data))

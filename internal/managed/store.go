@@ -52,6 +52,8 @@ type Store struct {
 	seen    map[string]uint64 // the newest revision of each key that changed while the process ran
 	views   map[string]view   // by key
 	keys    []Key             // those that are entries; nil where they are to be read anew
+
+	again chan struct{} // what could not be read may be readable now
 }
 
 // Open reads the entries. One that cannot be decrypted is an error that wraps
@@ -63,7 +65,7 @@ func Open(ctx context.Context, cfg Config, file *config.Config) (*Store, error) 
 		return nil, fmt.Errorf("open bucket %s: %w", bus.Managed, err)
 	}
 	s := &Store{config: cfg, bucket: bucket, now: time.Now, file: file,
-		entries: make(map[string]Entry), seen: make(map[string]uint64), views: make(map[string]view)}
+		entries: make(map[string]Entry), seen: make(map[string]uint64), views: make(map[string]view), again: make(chan struct{}, 1)}
 	watcher, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("read bucket %s: %w", bus.Managed, err)
@@ -122,11 +124,28 @@ func (s *Store) follow(ctx context.Context) error {
 			}
 		case <-retire.C:
 			s.config.Changed()
+		case <-s.again:
+			return nil // the next watch begins with all that is stored
 		case <-ctx.Done():
 			return nil
 		}
 		retire.Reset(s.retireIn())
 	}
+}
+
+// Reread has Run read all entries again, after the keyset has changed: one that
+// could not be decrypted was left out. It returns at once.
+func (s *Store) Reread() {
+	select {
+	case s.again <- struct{}{}:
+	default: // it is asked for already
+	}
+}
+
+// Stored is what the store has its vault encrypt. The answer to a request is not
+// to be touched while the request is under way.
+func Stored() []vault.Stored {
+	return []vault.Stored{{Bucket: bus.Managed, Place: place}, {Bucket: bus.Replies, Place: replyPlace, Rest: staleAfter}}
 }
 
 // note takes over what the watch tells, and reports whether it is news.
@@ -143,7 +162,8 @@ func (s *Store) note(found jetstream.KeyValueEntry) bool {
 	return s.put(found.Key(), e, found.Revision(), deleted)
 }
 
-// put takes over a revision, unless a newer one is known.
+// put takes over a revision, unless a newer one is known, and reports whether it
+// says anything new: one that was only encrypted anew does not.
 func (s *Store) put(key string, e Entry, revision uint64, deleted bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,8 +181,16 @@ func (s *Store) put(key string, e Entry, revision uint64, deleted bool) bool {
 		return true
 	}
 	delete(s.seen, key)
+	before, known := s.entries[key]
 	s.entries[key] = e
-	return true
+	if !known || !before.says(&e) {
+		return true
+	}
+	if v, ok := s.views[key]; ok && v.revision == before.Revision {
+		v.revision = e.Revision
+		s.views[key] = v
+	}
+	return false
 }
 
 func (s *Store) decrypt(found jetstream.KeyValueEntry) (Entry, error) {

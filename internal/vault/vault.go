@@ -16,6 +16,9 @@ import (
 type Config struct {
 	Bus *bus.Bus // required
 
+	// Stored are the buckets of what was encrypted, for Reload and Renew.
+	Stored []Stored
+
 	// Keyset is a cleartext Tink keyset for AEAD in JSON. It is itself a secret.
 	Keyset string
 	// File is the keyset's file beside the embedded bus, made when something is
@@ -78,32 +81,40 @@ func (v *Vault) Prepare(ctx context.Context) error {
 	return v.prepare(ctx)
 }
 
+// remedy is what to do where the keyset is not the right one, with mu held.
 func (v *Vault) remedy() string {
 	if v.config.Keyset == "" && v.config.File != "" {
-		return "restore " + v.config.File
+		return "restore " + v.config.File + ", or where keys of it were disabled, `jethook keys rotate-keyset " + v.config.File + " enable`"
 	}
-	return "set encryption.keyset to the keyset it was encrypted with"
+	return "set encryption.keyset to the keyset it was encrypted with, with all its keys enabled"
 }
 
-// load reads the keyset and makes none.
+// load reads the keyset where it was not read yet, and makes none.
 func (v *Vault) load() (err error) {
-	switch {
-	case v.keyset != nil:
-	case v.config.Keyset != "":
-		if v.keyset, err = ParseKeyset(v.config.Keyset); err != nil {
-			return fmt.Errorf("encryption.keyset: %w", err)
-		}
-	case v.config.File != "":
-		v.keyset, err = readKeysetFile(v.config.File)
-		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: restore the file", err)
-		}
-		return err
-	default:
-		return fmt.Errorf("%w: encrypting secrets needs encryption.keyset, a cleartext Tink AEAD keyset in JSON: "+
-			"make one with `tinkey create-keyset --key-template AES256_GCM --out-format json`, the same for every replica", ErrKeyset)
+	if v.keyset == nil {
+		v.keyset, err = v.read(v.config.Keyset)
 	}
-	return nil
+	return err
+}
+
+// read reads the keyset of the configuration, or where that has none the file's.
+func (v *Vault) read(given string) (*Keyset, error) {
+	switch {
+	case given != "":
+		k, err := ParseKeyset(given)
+		if err != nil {
+			return nil, fmt.Errorf("encryption.keyset: %w", err)
+		}
+		return k, nil
+	case v.config.File != "":
+		k, err := readKeysetFile(v.config.File)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w: restore the file", err)
+		}
+		return k, err
+	}
+	return nil, fmt.Errorf("%w: encrypting secrets needs encryption.keyset, a cleartext Tink AEAD keyset in JSON: "+
+		"make one with `tinkey create-keyset --key-template AES256_GCM --out-format json`, the same for every replica", ErrKeyset)
 }
 
 // prepare loads the keyset where there is one. A file is not made anew beside
