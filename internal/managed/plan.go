@@ -147,15 +147,15 @@ func (p *planner) compare(e *Entry, spec map[string]any) (Planned, error) {
 	planned := Planned{Action: Make, Kind: e.Kind, Name: e.Name}
 	var before any
 	switch stored, is := p.entries[e.key()]; {
+	case p.ofFile(e) != nil: // which is in force, be there one in the store or not
+		planned.Action, planned.OfFile = Conflict, true
+		before = p.ofFile(e)
 	case is && stored.Kind == e.Kind && stored.Env == e.Env:
 		planned.Action, planned.Revision = Change, stored.Revision
 		if v := p.read(&stored); v.config != nil {
 			before = entryOf(v.config, e.Kind)
 		}
 		*e = stored.replacedBy(spec)
-	case p.ofFile(e) != nil:
-		planned.Action, planned.OfFile = Conflict, true
-		before = p.ofFile(e)
 	case is, p.fileHas(e):
 		return planned, ErrTaken
 	default:

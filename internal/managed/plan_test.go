@@ -75,6 +75,13 @@ func TestAPlanSaysWhatWouldBecomeOfEachEntry(t *testing.T) {
 	if diff := cmp.Diff(want, planned[0].Differences); diff != "" || planned[0].Revision != made.Revision {
 		t.Errorf("revision %d (-want +got):\n%s", planned[0].Revision, diff)
 	}
+	overtaken := load(t)
+	overtaken.Endpoints = []config.Endpoint{{Name: "billing", Env: "prod", URL: "https://elsewhere.example", AllEvents: true}}
+	defer s.SetFile(file)
+	s.SetFile(overtaken)
+	if diff := cmp.Diff(map[string]Action{"endpoints/billing": Conflict}, actions(t, s, Document{Endpoints: {spec}}, true)); diff != "" {
+		t.Errorf("overtaken by the file (-want +got):\n%s", diff)
+	}
 	if now, err := s.Get(Endpoints, event.Prod, "billing"); err != nil || now.Revision != made.Revision || changes.Load() != before {
 		t.Errorf("the plans have changed something: %v", err)
 	}
