@@ -201,7 +201,9 @@ func (w *Worker) open(ctx context.Context) (*shift, error) {
 		if err != nil {
 			return nil, fmt.Errorf("durable consumer: %w", err)
 		}
-		return newShift(w, stream, source{consumer: again}), nil
+		s := newShift(w, stream, source{consumer: again})
+		s.held.progress = w.config.Bus.Progress(again.CachedInfo().Stream, of.Consumer)
+		return s, nil
 	}
 	live, err := stream.Consumer(ctx, w.endpoint.Name)
 	if err != nil {

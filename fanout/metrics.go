@@ -39,7 +39,9 @@ func (r *Registry) register() (unregister func() error, err error) {
 		metric.WithDescription("0 while events are delivered to the endpoint, 2 while they wait because it fails, 1 while one of them is tried."))
 	concurrency, err5 := meter.Int64ObservableGauge("jethook.deliver.concurrency", metric.WithUnit("{attempt}"),
 		metric.WithDescription("Attempts that may be in flight now."))
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	retries, err6 := meter.Int64ObservableGauge("jethook.endpoint.retries", metric.WithUnit("{event}"),
+		metric.WithDescription("Deliveries to the endpoint that are due again, now or later."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return nil, fmt.Errorf("make the gauges: %w", err)
 	}
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -55,6 +57,9 @@ func (r *Registry) register() (unregister func() error, err error) {
 			if n, ok := r.gauges.pending[of]; ok {
 				o.ObserveInt64(pending, n, labels)
 			}
+			if r.retries != nil {
+				o.ObserveInt64(retries, r.retries[of], labels)
+			}
 		}
 		for w := range r.workers {
 			if w.stopping || w.delivery == nil {
@@ -68,7 +73,7 @@ func (r *Registry) register() (unregister func() error, err error) {
 			o.ObserveInt64(waiting, r.gauges.waiting)
 		}
 		return nil
-	}, pending, enabled, waiting, breaker, concurrency)
+	}, pending, enabled, waiting, breaker, concurrency, retries)
 	if err != nil {
 		return nil, fmt.Errorf("register the gauges: %w", err)
 	}
@@ -84,12 +89,15 @@ const revisitEvery = 6
 func (r *Registry) poll(ctx context.Context) {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	var recount time.Time
 	for polls := 1; ; polls++ {
 		err := r.read(ctx)
 		if err == nil && polls%revisitEvery == 0 {
 			err = r.revisit(ctx)
 		}
-		err = errors.Join(err, r.tellRest(ctx))
+		var uncounted error
+		recount, uncounted = r.pollRetries(ctx, recount)
+		err = errors.Join(err, r.tellRest(ctx), uncounted)
 		if err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("the endpoints could not be looked after; tried again", "error", err)
 		}

@@ -65,6 +65,7 @@ type Registry struct {
 	workers map[*worker]struct{}
 	sleeps  map[ref]*sleep
 	gauges  readings
+	retries map[ref]int64 // due again, as counted last; nil before
 
 	replicas int // that share the rates; 0 where there is one alone
 }

@@ -45,8 +45,12 @@ type Replay struct {
 	Reason    string      `json:"reason,omitempty"`
 	Count     uint64      `json:"count"`  // events that are selected, before Where
 	Handed    uint64      `json:"handed"` // as far as the consumer tells
-	CreatedAt time.Time   `json:"created_at"`
-	EndedAt   time.Time   `json:"ended_at,omitzero"`
+	// Before is how many were handed out before a restart, at which the consumer
+	// was made anew and began to count.
+	Before uint64 `json:"before,omitempty"`
+
+	CreatedAt time.Time `json:"created_at"`
+	EndedAt   time.Time `json:"ended_at,omitzero"`
 
 	revision uint64
 }
@@ -62,7 +66,14 @@ type ReplaySpec struct {
 }
 
 // consumer is the name of the replay's durable.
-func (r *Replay) consumer() string { return "replay_" + r.ID }
+func (r *Replay) consumer() string { return replayPrefix + r.ID }
+
+// replayPrefix begins the names of the consumers of replays. Other consumers may
+// have such names too.
+const replayPrefix = "replay_"
+
+// over reports whether nothing more comes of the replay.
+func (r *Replay) over() bool { return r.State != ReplayRunning && r.State != ReplayPaused }
 
 func (r *Replay) key() string { return string(r.Env) + "." + r.ID }
 
@@ -102,7 +113,8 @@ func (d *Directory) Replay(ctx context.Context, env event.Env, spec ReplaySpec) 
 		Durable: r.consumer(), Description: "events delivered again to " + r.Endpoint, FilterSubjects: subjects(env, r.Events),
 		AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.Begin,
 		AckWait: deliver.AckWait(e.Endpoint), MaxAckPending: deliver.MaxAckPending(e.Endpoint), MaxDeliver: -1, MaxWaiting: maxWaiting,
-		Metadata: map[string]string{metaOrigin: replayOrigin},
+		Metadata:      map[string]string{metaOrigin: replayOrigin},
+		MemoryStorage: d.bus.KeepsConsumers(), // so that after a kill its events come at once
 	}
 	if r.Count, err = count(ctx, stream, config, r.End); err != nil || spec.DryRun {
 		return r, err
@@ -231,11 +243,11 @@ func decodeReplay(entry jetstream.KeyValueEntry) (Replay, error) {
 
 // progressOf reads how far a replay is that is not over.
 func (d *Directory) progressOf(ctx context.Context, r Replay) Replay {
-	if r.State != ReplayRunning && r.State != ReplayPaused {
+	if r.over() {
 		return r
 	}
 	if consumer, err := d.bus.JetStream().Consumer(ctx, bus.StreamName(r.Env), r.consumer()); err == nil {
-		r.Handed = min(r.Count, consumer.CachedInfo().AckFloor.Consumer)
+		r.Handed = min(r.Count, r.Before+consumer.CachedInfo().AckFloor.Consumer)
 	}
 	return r
 }
@@ -263,7 +275,7 @@ func (d *Directory) GetReplay(ctx context.Context, env event.Env, id string) (Re
 // SetReplay pauses, resumes or cancels a replay; one that is over stays as it is.
 func (d *Directory) SetReplay(ctx context.Context, env event.Env, id string, to ReplayState) (Replay, error) {
 	r, err := d.GetReplay(ctx, env, id)
-	if err != nil || r.State != ReplayRunning && r.State != ReplayPaused {
+	if err != nil || r.over() {
 		return r, err
 	}
 	r.State = to
@@ -287,7 +299,7 @@ func writeReplay(ctx context.Context, b *bus.Bus, r Replay) error {
 	if _, err := bucket.Update(ctx, r.key(), text, r.revision); err != nil {
 		return fmt.Errorf("change replay %s: %w", r.ID, err)
 	}
-	if r.State == ReplayRunning || r.State == ReplayPaused {
+	if !r.over() {
 		return nil
 	}
 	return b.RemoveConsumer(ctx, bus.StreamName(r.Env), r.consumer())

@@ -33,8 +33,12 @@ func (r *Registry) replay(ctx context.Context) {
 	defer ending.Wait()
 	ticker := time.NewTicker(replayInterval)
 	defer ticker.Stop()
-	for {
-		if err := r.tendReplays(ctx, running, &ending); err != nil && ctx.Err() == nil {
+	for looks := 0; ; looks++ {
+		var err error
+		if looks%sweepEvery == 0 {
+			err = r.sweepReplays(ctx)
+		}
+		if err := errors.Join(err, r.tendReplays(ctx, running, &ending)); err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("the replays could not be looked after; tried again", "error", err)
 		}
 		select {
@@ -91,6 +95,9 @@ func (r *Registry) tendReplays(ctx context.Context, running map[string]*replayer
 func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[string]*replayer, ending *sync.WaitGroup) error {
 	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(one.Env), one.consumer())
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		one, consumer, err = r.wakeReplay(ctx, one)
+	}
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		one.State, one.Reason, one.EndedAt = ReplayFailed, "its consumer was deleted by somebody else", r.now().UTC()
 		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
 	}
@@ -128,6 +135,32 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 		w.worker.Pace(perSecond / share)
 	}
 	return nil
+}
+
+// wakeReplay has the server know the consumer of a replay that the bus has kept
+// over a restart, and notes how far it was.
+func (r *Registry) wakeReplay(ctx context.Context, one Replay) (Replay, jetstream.Consumer, error) {
+	if err := r.config.Bus.Unpark(ctx, bus.StreamName(one.Env), one.consumer()); err != nil {
+		return one, nil, err
+	}
+	stream, err := r.config.Bus.JetStream().Stream(ctx, bus.StreamName(one.Env))
+	if err != nil {
+		return one, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(one.Env), err)
+	}
+	consumer, err := stream.Consumer(ctx, one.consumer())
+	if err != nil {
+		return one, nil, err
+	}
+	left, err := count(ctx, stream, jetstream.ConsumerConfig{
+		FilterSubjects: subjects(one.Env, one.Events),
+		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: consumer.CachedInfo().AckFloor.Stream + 1,
+	}, one.End)
+	if err != nil {
+		return one, nil, err
+	}
+	one.Before = one.Count - min(one.Count, left)
+	one.Handed = one.Before
+	return one, consumer, ignoreRace(writeReplay(ctx, r.config.Bus, one))
 }
 
 // ignoreRace passes over that another replica was faster.

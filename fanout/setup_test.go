@@ -32,13 +32,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long anything may take that must happen.
 const patience = 20 * time.Second
 
-func openBus(t *testing.T, dir string) *bus.Bus {
-	t.Helper()
-	b, err := bus.Open(t.Context(), bus.Config{
+func embedded(dir string) bus.Config {
+	return bus.Config{
 		Embedded: &bus.Embedded{StoreDir: dir, Durability: bus.Process},
 		Stream:   bus.Stream{Replicas: 1, MaxAge: 24 * time.Hour, MaxBytes: 64 << 20, DedupeWindow: time.Minute},
 		Logger:   slog.New(slog.DiscardHandler),
-	})
+	}
+}
+
+func openBus(t *testing.T, dir string) *bus.Bus {
+	t.Helper()
+	b, err := bus.Open(t.Context(), embedded(dir))
 	if err != nil {
 		t.Fatalf("open the bus: %v", err)
 	}

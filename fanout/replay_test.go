@@ -1,0 +1,222 @@
+package fanout
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+	"github.com/jethook/jethook/internal/vault"
+)
+
+// replayOf has what is stored delivered to an endpoint again.
+func replayOf(t *testing.T, b *bus.Bus, e Endpoint) Replay {
+	t.Helper()
+	d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
+	d.SetEndpoints([]Endpoint{e})
+	made, err := d.Replay(t.Context(), event.Prod, ReplaySpec{Endpoint: e.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// progressed returns a replay as it is shown now.
+func progressed(t *testing.T, b *bus.Bus, made Replay) Replay {
+	t.Helper()
+	d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
+	now, err := d.GetReplay(t.Context(), event.Prod, made.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
+}
+
+// holds reports whether the bus has a consumer of that name, parked or not.
+func holds(t *testing.T, b *bus.Bus, name string) bool {
+	t.Helper()
+	parked, err := b.Parked(bus.StreamName(event.Prod))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rests := parked[name]
+	_, err = b.JetStream().Consumer(t.Context(), bus.StreamName(event.Prod), name)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		t.Fatal(err)
+	}
+	return rests || err == nil
+}
+
+func TestTheConsumerOfAReplayThatIsOverIsDeletedAtTheNextStart(t *testing.T) {
+	for name, over := range map[string]func(bucket jetstream.KeyValue, of Replay) error{
+		"its end was written": func(bucket jetstream.KeyValue, of Replay) error {
+			_, err := bucket.PutString(t.Context(), of.key(), `{"id":"`+of.ID+`","env":"prod","state":"done"}`)
+			return err
+		},
+		"its record is gone": func(bucket jetstream.KeyValue, of Replay) error { return bucket.Purge(t.Context(), of.key()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			to := newReceiver(t)
+			e := endpoint(t, "billing", to.url, "shop.>")
+			var left Replay
+			func() { // a process that ends between the record and the consumer
+				b, err := bus.Open(t.Context(), embedded(dir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer b.Close()
+				newReplica(t, b, nil).apply(t, []Endpoint{e})
+				publish(t, b, "order.a")
+				left = replayOf(t, b, e)
+				bucket, err := b.JetStream().KeyValue(t.Context(), bus.Replays)
+				if err == nil {
+					err = over(bucket, left)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}()
+			b := openBus(t, dir)
+			if !holds(t, b, left.consumer()) {
+				t.Fatal("the consumer is not there: the test tests nothing")
+			}
+			r := newReplica(t, b, nil)
+			r.apply(t, []Endpoint{e})
+			r.start(t)
+			eventually(t, "the consumer is deleted", func() bool { return !holds(t, b, left.consumer()) })
+		})
+	}
+}
+
+func TestTheConsumerOfAReplayThatIsBeingMadeOrNotOverStays(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	e := endpoint(t, "replay_billing", "http://127.0.0.1:1", "shop.>") // which has the name of a replay's consumer
+	r := newReplica(t, b, nil)
+	r.apply(t, []Endpoint{e})
+	publish(t, b, "order.a")
+	making, running := replayOf(t, b, e), replayOf(t, b, e)
+	bucket, err := b.JetStream().KeyValue(t.Context(), bus.Replays)
+	if err == nil {
+		err = bucket.Purge(t.Context(), making.key()) // it is not written yet
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.sweepReplays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{making.consumer(), running.consumer(), e.Name} {
+		if !holds(t, b, name) {
+			t.Errorf("consumer %s was deleted", name)
+		}
+	}
+}
+
+func TestAnEventThatAReplayHadHandedOutAtAKillComesAtOnce(t *testing.T) {
+	dir, copied := t.TempDir(), filepath.Join(t.TempDir(), "copied")
+	again, release := make(chan string, 10), make(chan struct{})
+	held := make(chan struct{}, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		if req.Header.Get("jethook-replay") == "" {
+			again <- "" // the first delivery
+			return
+		}
+		if req.Header.Get("ce-type") == "order.b" {
+			select {
+			case <-release:
+			default:
+				held <- struct{}{}
+				<-release
+				return
+			}
+		}
+		again <- req.Header.Get("ce-type")
+	}))
+	t.Cleanup(server.Close)
+	e := endpoint(t, "billing", server.URL, "shop.>") // whose events come again after 35 seconds
+	next := func() string {
+		t.Helper()
+		select {
+		case got := <-again:
+			return got
+		case <-time.After(patience):
+			t.Fatal("nothing was delivered")
+			return ""
+		}
+	}
+	var made Replay
+	serve(t, dir, e, func(b *bus.Bus, _ *replica) {
+		publish(t, b, "order.a", "order.b", "order.c")
+		for range 3 {
+			next()
+		}
+		made = replayOf(t, b, e)
+		if first, second := next(), next(); first == second || first == "order.b" || second == "order.b" {
+			t.Fatalf("%s and %s were delivered again, want order.a and order.c", first, second)
+		}
+		<-held
+		eventually(t, "the two are settled", func() bool {
+			c, err := b.JetStream().Consumer(t.Context(), bus.StreamName(event.Prod), made.consumer())
+			return err == nil && c.CachedInfo().NumAckPending == 1
+		})
+		if err := b.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.CopyFS(copied, os.DirFS(dir)); err != nil { // what is left of a process that is killed now
+			t.Fatal(err)
+		}
+	})
+	close(release)
+	serve(t, copied, e, func(b *bus.Bus, _ *replica) {
+		if got := next(); got != "order.b" {
+			t.Errorf("%s was delivered again, want order.b alone", got)
+		}
+		eventually(t, "the replay is over", func() bool {
+			now := progressed(t, b, made)
+			return now.State == ReplayDone && now.Handed == 3
+		})
+	})
+	if len(again) != 0 {
+		t.Errorf("%s was repeated", <-again)
+	}
+}
+
+func TestAReplayKeepsCountOverARestart(t *testing.T) {
+	dir := t.TempDir()
+	var made Replay
+	e := endpoint(t, "billing", newReceiver(t).url, "shop.>")
+	func() {
+		b, err := bus.Open(t.Context(), embedded(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		newReplica(t, b, nil).apply(t, []Endpoint{e})
+		publish(t, b, "order.a", "order.b", "order.c")
+		made = replayOf(t, b, e)
+		c, err := b.JetStream().Consumer(t.Context(), bus.StreamName(event.Prod), made.consumer())
+		if err != nil {
+			t.Fatal(err)
+		}
+		take(t, c, 2)
+	}()
+	b := openBus(t, dir)
+	r := newReplica(t, b, nil)
+	r.apply(t, []Endpoint{e})
+	woken, _, err := r.wakeReplay(t.Context(), progressed(t, b, made))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := progressed(t, b, made); now.Handed != 2 || woken.Before != 2 {
+		t.Errorf("shown as %+v, want that 2 of 3 are handled", now)
+	}
+}

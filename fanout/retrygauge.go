@@ -1,0 +1,87 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jethook/jethook/deliver"
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// retriesShare is how many times as long as the last count of retries took the
+// next one waits: the server walks a million in about a second.
+const retriesShare = 20
+
+// readRetries counts what is due again for each endpoint, now or later. Those that
+// sleep have nothing.
+func (r *Registry) readRetries(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pollInterval)
+	defer cancel()
+	counts := make(map[ref]int64)
+	retry, err := r.config.Bus.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	if retry.CachedInfo().State.Msgs > 0 {
+		if counts, err = r.countRetries(ctx); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retries = counts
+	return nil
+}
+
+func (r *Registry) countRetries(ctx context.Context) (map[ref]int64, error) {
+	var awake []ref
+	r.mu.Lock()
+	for of := range r.wanted {
+		if r.sleeps[of] == nil {
+			awake = append(awake, of)
+		}
+	}
+	r.mu.Unlock()
+	due := make(map[string]uint64)
+	for _, env := range event.Envs() {
+		found, err := r.config.Bus.Subjects(ctx, bus.Retry, deliver.DueSubject(env, "*"))
+		if err != nil {
+			return nil, err
+		}
+		for subject, n := range found {
+			due[subject] = n
+		}
+	}
+	waiting := make([]int, len(awake))
+	counting, ctx := errgroup.WithContext(ctx)
+	counting.SetLimit(countsAtOnce)
+	for i, of := range awake {
+		counting.Go(func() (err error) {
+			waiting[i], err = r.config.Bus.CountSubjects(ctx, bus.Retry, bus.WaitSubjects(of.env, of.name))
+			return err
+		})
+	}
+	if err := counting.Wait(); err != nil {
+		return nil, err
+	}
+	counts := make(map[ref]int64, len(awake))
+	for i, of := range awake {
+		counts[of] = int64(waiting[i]) + int64(due[deliver.DueSubject(of.env, of.name)])
+	}
+	return counts, nil
+}
+
+// pollRetries is readRetries, at most a part of the time: it returns from when on
+// it shall be called again.
+func (r *Registry) pollRetries(ctx context.Context, from time.Time) (next time.Time, err error) {
+	began := time.Now()
+	if began.Before(from) {
+		return from, nil
+	}
+	err = r.readRetries(ctx)
+	return began.Add(retriesShare * time.Since(began)), err
+}
