@@ -7,6 +7,7 @@ type Endpoint struct {
 	Name        string            `json:"name" example:"billing"`
 	Env         string            `json:"env" enum:"prod,test"`
 	URL         string            `json:"url,omitempty" doc:"Without a password and the values of its query. Absent where the process that answers does not have the endpoint in its file."`
+	Pull        bool              `json:"pull,omitempty" doc:"Its receiver takes events at /v1/endpoints/{name}/events, and there is no url."`
 	Description string            `json:"description,omitempty"`
 	Events      []string          `json:"events" nullable:"false" doc:"Patterns of the events it gets; > are all."`
 	ID          string            `json:"id,omitempty" doc:"Stays when everything else changes." example:"ep_019ac0a2b3c87d1e9f00a1b2c3d4e5f6"`
@@ -52,6 +53,7 @@ type EndpointSpec struct {
 	Name        string            `json:"name,omitempty" maxLength:"63" doc:"Lower-case letters, digits, - and _. One is made of the url where there is none. It cannot be changed." example:"billing"`
 	Env         string            `json:"env,omitempty" enum:"prod,test" doc:"That of the API key."`
 	URL         string            `json:"url,omitempty" maxLength:"2048" doc:"Where events are posted." example:"https://billing.example.com/events"`
+	Pull        *bool             `json:"pull,omitempty" doc:"true: its receiver takes events at /v1/endpoints/{name}/events, and there is no url."`
 	Events      []string          `json:"events,omitempty" maxItems:"500" doc:"Patterns of the events it gets: source and name, * for one token, > for all that follow." example:"[\"clink.order.*\"]"`
 	AllEvents   *bool             `json:"all_events,omitempty" doc:"All events of the environment, instead of events."`
 	Description string            `json:"description,omitempty" maxLength:"512"`

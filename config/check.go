@@ -237,6 +237,7 @@ func (k *checker) checkEndpoint(e Endpoint) {
 	}
 	k.checkAuth(e.Auth, path+".auth")
 	k.checkPair(e.TLS, path+".tls")
+	k.checkPull(e, path)
 	if u, err := url.Parse(e.URL); err == nil && e.URL != "" {
 		if u.Scheme == "http" && e.TLS != (TLS{}) {
 			k.add(path+".tls", "is for https, and url begins with http://; write https:// there, or remove tls")
@@ -245,6 +246,24 @@ func (k *checker) checkEndpoint(e Endpoint) {
 			k.add(path+".url", "is not https, which deliver.require_https demands; use an https address")
 		}
 		k.checkAddress(path+".url", u.Hostname())
+	}
+}
+
+// checkPull sees that an endpoint has a url or is pulled, and what goes with that.
+func (k *checker) checkPull(e Endpoint, path string) {
+	if !e.Pull {
+		if e.URL == "" {
+			k.add(path+".url", "is missing; write where events are posted, or pull: true where its receiver takes them")
+		}
+		return
+	}
+	for name, given := range map[string]bool{
+		"url": e.URL != "", "rate": e.Rate != 0, "headers": len(e.Headers) > 0, "auth": e.Auth != Auth{}, "tls": e.TLS != TLS{},
+		"secrets": len(e.Secrets) > 0, "signature": e.Signature != "standard" && e.Signature != "none",
+	} {
+		if given {
+			k.add(path+"."+name, "is for events that are posted, and pull: true has its receiver take them; remove one of them")
+		}
 	}
 }
 

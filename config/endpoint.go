@@ -8,7 +8,8 @@ type Endpoint struct {
 
 	Name        string            `key:"name" required:"true" form:"name" doc:"Name of the endpoint; endpoints and subscribers share one set of names."`
 	Env         string            `key:"env" default:"prod" enum:"test,prod" doc:"Environment whose events it gets."`
-	URL         string            `key:"url" required:"true" form:"endpoint-url" doc:"Where events are posted."`
+	URL         string            `key:"url" form:"endpoint-url" doc:"Where events are posted."`
+	Pull        bool              `key:"pull" default:"false" doc:"true: its receiver takes events over the management API, and there is no url."`
 	Events      []string          `key:"events" form:"pattern" doc:"Patterns of the events it gets: source and name, * for one token, > for all that follow."`
 	AllEvents   bool              `key:"all_events" default:"false" doc:"All events of the environment, instead of events."`
 	Description string            `key:"description" form:"text" doc:"What it is for."`

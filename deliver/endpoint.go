@@ -30,6 +30,10 @@ type Endpoint struct {
 	Env  event.Env
 	URL  string // http or https; may carry a user and password
 
+	// Pull has events taken with a Puller instead of posted: URL, Rate, Header
+	// and TLS are empty then and Signature is StyleNone.
+	Pull bool
+
 	Signature Style           // zero means StyleStandard
 	Keys      []signature.Key // made with ParseSigningKey for the style's scheme; none for StyleNone
 
@@ -92,7 +96,7 @@ func (e Endpoint) WithDefaults() Endpoint {
 // does not look at the address of the URL: Guard.CheckURL does.
 func (e Endpoint) Validate() error {
 	e = e.WithDefaults()
-	problems := []error{e.checkName(), checkURL(e.URL), e.checkBounds(), e.Retry.validate(), checkHeader(e.Header), e.checkTLS()}
+	problems := []error{e.checkName(), e.checkPlace(), e.checkBounds(), e.Retry.validate(), checkHeader(e.Header), e.checkTLS()}
 	if _, err := event.ParseEnv(string(e.Env)); err != nil {
 		problems = append(problems, err)
 	}
@@ -117,6 +121,17 @@ func (e Endpoint) checkName() error {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
 			return errors.New("name may hold lower-case letters, digits, - and _ only")
 		}
+	}
+	return nil
+}
+
+// checkPlace finds what is wrong with where events go.
+func (e Endpoint) checkPlace() error {
+	if !e.Pull {
+		return checkURL(e.URL)
+	}
+	if e.URL != "" || e.Rate != 0 || len(e.Header) > 0 || e.TLS != (TLS{}) || e.Signature != StyleNone {
+		return errors.New("an endpoint whose events are pulled has no url, rate, headers, tls or signature")
 	}
 	return nil
 }
@@ -164,8 +179,12 @@ const ackMargin = 30 * time.Second
 
 // AckWait returns the AckWait of the endpoint's durable consumers: the timeout
 // and 30 seconds, and for rates below one a second the time in which what was
-// fetched in advance gets its turn.
+// fetched in advance gets its turn. Where events are pulled it is 30 seconds, for
+// a lease takes the place of each at once.
 func AckWait(e Endpoint) time.Duration {
+	if e.Pull {
+		return ackMargin
+	}
 	wait := e.WithDefaults().Timeout + ackMargin
 	if e.Rate > 0 && e.Rate < 1 {
 		wait += min(time.Duration(3*float64(time.Second)/e.Rate), 24*time.Hour)

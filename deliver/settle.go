@@ -22,6 +22,10 @@ const (
 // where there is more to store it does so first, so that a failing endpoint does
 // not pile that up.
 func (s *shift) deliver(ctx context.Context, in *slot, d *delivery) {
+	if s.endpoint.Pull { // only what is replayed comes here
+		s.offer(ctx, d)
+		return
+	}
 	if !s.gate.begins(d) {
 		s.handBack(d, 0)
 		return

@@ -209,7 +209,23 @@ func (w *Worker) open(ctx context.Context) (*shift, error) {
 	if err != nil {
 		return nil, fmt.Errorf("durable consumer: %w", err)
 	}
-	due, err := js.CreateOrUpdateConsumer(ctx, bus.Retry, jetstream.ConsumerConfig{
+	due, err := js.CreateOrUpdateConsumer(ctx, bus.Retry, w.dueConfig())
+	if err != nil {
+		return nil, fmt.Errorf("consumer of due events: %w", err)
+	}
+	return w.begin(stream, live, due), nil
+}
+
+// begin returns the shift that reads an endpoint's own consumers.
+func (w *Worker) begin(stream jetstream.Stream, live, due jetstream.Consumer) *shift {
+	s := newShift(w, stream, source{consumer: live}, source{consumer: due, due: true})
+	s.held.progress = w.config.Bus.Progress(live.CachedInfo().Stream, w.endpoint.Name)
+	return s
+}
+
+// dueConfig is the consumer of the pointers that are due.
+func (w *Worker) dueConfig() jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
 		Durable:       DueConsumer(w.endpoint.Env, w.endpoint.Name),
 		Description:   "events due again at " + w.endpoint.String(),
 		FilterSubject: DueSubject(w.endpoint.Env, w.endpoint.Name),
@@ -218,11 +234,5 @@ func (w *Worker) open(ctx context.Context) (*shift, error) {
 		MaxDeliver:    -1,
 		MaxAckPending: MaxAckPending(w.endpoint),
 		MemoryStorage: w.config.Bus.KeepsConsumers(), // what is left is in the work queue itself
-	})
-	if err != nil {
-		return nil, fmt.Errorf("consumer of due events: %w", err)
 	}
-	s := newShift(w, stream, source{consumer: live}, source{consumer: due, due: true})
-	s.held.progress = w.config.Bus.Progress(live.CachedInfo().Stream, w.endpoint.Name)
-	return s, nil
 }

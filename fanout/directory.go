@@ -37,7 +37,8 @@ const (
 type Status struct {
 	Name, Description string
 	Env               event.Env
-	URL               string // empty where this process's file does not have the endpoint
+	URL               string // empty where this process's file does not have the endpoint, and where Pull
+	Pull              bool   // its receiver takes its events
 	Events            []string
 	Enabled           bool // by the file
 
@@ -134,6 +135,11 @@ func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 		counting.Go(func() error {
 			waiting, err := d.bus.CountSubjects(ctx, bus.Retry, bus.WaitSubjects(env, s.Name))
 			s.Retries += uint64(waiting)
+			if err != nil || !s.Pull {
+				return err
+			}
+			taken, err := d.bus.CountSubjects(ctx, bus.Retry, deliver.LeaseSubjects(env, s.Name))
+			s.Waiting += uint64(taken)
 			return err
 		})
 	}
@@ -261,7 +267,7 @@ func isEndpoint(config jetstream.ConsumerConfig) bool {
 func (d *Directory) describe(at ref, info *jetstream.ConsumerInfo) Status {
 	s := Status{Name: at.name, Env: at.env, Enabled: true}
 	if e := d.of(at); e != nil {
-		s.Description, s.URL, s.Enabled = e.Description, e.URL, e.Enabled
+		s.Description, s.URL, s.Pull, s.Enabled = e.Description, e.URL, e.Pull, e.Enabled
 		for _, p := range e.Events {
 			s.Events = append(s.Events, string(p))
 		}

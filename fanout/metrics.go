@@ -50,7 +50,7 @@ func (r *Registry) register() (unregister func() error, err error) {
 		for of, e := range r.wanted {
 			labels := metric.WithAttributes(attribute.String(event.AttrEndpoint, of.name), attribute.String(event.AttrEnv, string(of.env)))
 			var on int64
-			if r.deliversLocked(&e) {
+			if r.activeLocked(&e) {
 				on = 1
 			}
 			o.ObserveInt64(enabled, on, labels)

@@ -74,9 +74,11 @@ func (r *Registry) backlog(ctx context.Context, p *plan, of ref) (waiting uint64
 	return waiting
 }
 
-// retrySubjects are those of an endpoint's retries, which wait or are due.
+// retrySubjects are those of an endpoint's retries, which wait or are due, and of
+// what was taken from it.
 func retrySubjects(of ref) []string {
-	return []string{bus.WaitSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name)}
+	return []string{bus.WaitSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name),
+		deliver.LeaseSubjects(of.env, of.name), deliver.LapsedSubject(of.env, of.name)}
 }
 
 // remove stops an endpoint's workers and takes from the bus what was the

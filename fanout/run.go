@@ -38,6 +38,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Go(func() error { r.listen(ctx); return nil })
 	group.Go(func() error { r.attend(ctx); return nil })
 	group.Go(func() error { r.replay(ctx); return nil })
+	group.Go(func() error { r.lapse(ctx); return nil })
 	group.Go(func() error { r.supervise(ctx, group); return nil })
 	return errors.Join(group.Wait(), unregister())
 }
@@ -79,7 +80,7 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 		switch {
 		case !e.Enabled || served[of]:
 		case !r.deliversLocked(&e):
-			r.tellLocked(&e)
+			r.tellLocked(&e) // nothing where its events are pulled
 		case r.sleeps[of] == nil:
 			r.startLocked(ctx, group, &e)
 		}
@@ -89,6 +90,9 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 // tellLocked logs each disabling and each pause once.
 func (r *Registry) tellLocked(e *Endpoint) {
 	found := r.records[e.ref().key()]
+	if r.activeLocked(e) {
+		return
+	}
 	barred := found.bars(e.URL)
 	var since time.Time
 	if barred {
@@ -110,7 +114,10 @@ func (r *Registry) tellLocked(e *Endpoint) {
 }
 
 // deliversLocked reports whether an endpoint shall have a worker.
-func (r *Registry) deliversLocked(e *Endpoint) bool {
+func (r *Registry) deliversLocked(e *Endpoint) bool { return r.activeLocked(e) && !e.Pull }
+
+// activeLocked reports whether an endpoint gets its events.
+func (r *Registry) activeLocked(e *Endpoint) bool {
 	found := r.records[e.ref().key()]
 	return e.Enabled && !found.bars(e.URL) && !found.pauses()
 }

@@ -12,11 +12,12 @@ import (
 // endpointFlags are what an endpoint shall be, as far as flags are given.
 type endpointFlags struct {
 	api.EndpointSpec
-	all, disabled bool
+	all, disabled, pull bool
 }
 
 func (f *endpointFlags) bind(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.URL, "url", "", "post events to this `URL`")
+	cmd.Flags().BoolVar(&f.pull, "pull", false, "its receiver takes events with endpoints pull, instead of a url")
 	cmd.Flags().StringSliceVar(&f.Events, "events", nil, "a `PATTERN` of the events it gets, such as stripe.invoice.*; may be repeated")
 	cmd.Flags().BoolVar(&f.all, "all-events", false, "it gets all events of the environment")
 	cmd.Flags().BoolVar(&f.disabled, "disabled", false, "its events wait; --disabled=false has them delivered again")
@@ -30,6 +31,9 @@ func (f *endpointFlags) bind(cmd *cobra.Command) {
 
 func (f *endpointFlags) spec(cmd *cobra.Command) api.EndpointSpec {
 	spec := f.EndpointSpec
+	if cmd.Flags().Changed("pull") {
+		spec.Pull = &f.pull
+	}
 	if cmd.Flags().Changed("all-events") {
 		spec.AllEvents = &f.all
 	}

@@ -16,7 +16,7 @@ func newEndpoints() *cobra.Command {
 		Use:     "endpoints",
 		Short:   "Make endpoints, see how they are doing, pause and resume them",
 		Example: "  jethook endpoints list",
-		RunE:    demandCommand("list, show, create, update, delete, rotate-secret, test, pause or resume"),
+		RunE:    demandCommand("list, show, create, update, delete, rotate-secret, test, pull, pause or resume"),
 	}
 	group.AddCommand(
 		newEndpointsList(),
@@ -26,7 +26,7 @@ func newEndpoints() *cobra.Command {
 in flight finish; events and retries wait, and none is lost before
 nats.stream.max_age.`, "  jethook endpoints pause billing", (*api.Client).Pause),
 		newEndpointsResume(),
-		newEndpointsCreate(), newEndpointsUpdate(), newEndpointsDelete(), newEndpointsRotate(), newEndpointsTest(),
+		newEndpointsCreate(), newEndpointsUpdate(), newEndpointsDelete(), newEndpointsRotate(), newEndpointsTest(), newEndpointsPull(),
 	)
 	return group
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/bus"
@@ -17,7 +19,8 @@ import (
 	"github.com/jethook/jethook/internal/managed"
 )
 
-// Config is what a Handler needs. Every field is required but TrustedProxies.
+// Config is what a Handler needs. Every field is required but Meter and
+// TrustedProxies.
 type Config struct {
 	Bus       *bus.Bus
 	Directory *fanout.Directory
@@ -25,6 +28,7 @@ type Config struct {
 	Guard     *deliver.Guard
 	Client    *deliver.Client // for test events
 	Logger    *slog.Logger
+	Meter     metric.Meter // of the attempts at endpoints that are pulled; nil counts nothing
 
 	// TrustedProxies are those whose X-Forwarded-For is believed; none by default.
 	TrustedProxies []netip.Prefix
@@ -50,6 +54,7 @@ type Handler struct {
 	keys     atomic.Pointer[[]Key]
 	failures *failures
 	uses     uses
+	puller   *deliver.Puller
 
 	// keyChange is held from the look whether a key is the last one until it is
 	// changed.
@@ -64,6 +69,10 @@ func New(config Config) (*Handler, error) {
 	config.TrustedProxies = caller.Normal(config.TrustedProxies)
 	h := &Handler{config: config, now: time.Now, mux: http.NewServeMux(), failures: newFailures()}
 	h.keys.Store(new([]Key))
+	var err error
+	if h.puller, err = deliver.NewPuller(deliver.PullerConfig{Bus: config.Bus, Client: config.Client, Logger: config.Logger, Meter: config.Meter}); err != nil {
+		return nil, err
+	}
 	h.faceRoutes()
 	document, err := h.routes().OpenAPI().YAML()
 	if err != nil {

@@ -84,6 +84,9 @@ func (h *Handler) resumeEndpoint(ctx context.Context, in *struct {
 		if perSecond, err = config.ParseRate(in.Body.Rate); err != nil {
 			return nil, misplaced("body.rate", "is not a rate such as 50/s, 100/m or 10/h")
 		}
+		if err := h.demandPosted(exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name), "how fast is theirs to say. Leave out the rate."); err != nil {
+			return nil, err
+		}
 	}
 	s, err := h.config.Directory.Resume(ctx, exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name), float64(perSecond))
 	return h.endpointAnswer(ctx, s, err)

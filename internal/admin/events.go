@@ -35,11 +35,9 @@ func (h *Handler) following(ctx context.Context, q *eventsQuery, r bus.EventRang
 	if err != nil {
 		return nil, misplaced("query.after", "is not a sequence")
 	}
-	var wait time.Duration
-	if q.Wait != "" {
-		if wait, err = time.ParseDuration(q.Wait); err != nil || wait < 0 || wait > maxWait {
-			return nil, misplaced("query.wait", "is not a duration up to 25s")
-		}
+	wait, err := waitOf(q.Wait)
+	if err != nil {
+		return nil, err
 	}
 	over := time.NewTimer(wait)
 	defer over.Stop()
@@ -67,6 +65,17 @@ func (h *Handler) following(ctx context.Context, q *eventsQuery, r bus.EventRang
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// waitOf reads how long a request is to wait; not at all where that is empty.
+func waitOf(text string) (wait time.Duration, err error) {
+	if text == "" {
+		return 0, nil
+	}
+	if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > maxWait {
+		return 0, misplaced("query.wait", "is not a duration up to 25s")
+	}
+	return wait, nil
 }
 
 func wireEvents(found []bus.Stored) []api.Event {

@@ -121,6 +121,9 @@ func (h *Handler) allFaced(ctx context.Context, f *face) []faced {
 	env := exchangeOf(ctx).key.Env
 	var all []faced
 	for _, l := range h.endpoints(env) {
+		if l.Config.Pull {
+			continue // a provider posts events and has no word for it
+		}
 		all = append(all, h.faced(f, env, l))
 	}
 	slices.SortFunc(all, func(a, b faced) int {

@@ -151,7 +151,11 @@ func (h *Handler) rotateSecret(ctx context.Context, in *struct {
 // testEndpoint sends an event that is stored nowhere. Its failure is no failure of
 // the request.
 func (h *Handler) testEndpoint(ctx context.Context, in *EndpointPath) (*output[api.Attempt], error) {
-	a, err := h.config.Directory.Test(ctx, exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name), h.config.Client)
+	env, name := exchangeOf(ctx).key.Env, h.nameOf(ctx, in.Name)
+	if err := h.demandPosted(env, name, "nothing can be sent to it. Hand in an event that it selects."); err != nil {
+		return nil, err
+	}
+	a, err := h.config.Directory.Test(ctx, env, name, h.config.Client)
 	if errors.Is(err, bus.ErrNotFound) {
 		return nil, noEndpoint()
 	}

@@ -46,6 +46,8 @@ const (
 	bodyTooLarge     code = "body_too_large"
 	invalid          code = "invalid"
 	tooManyFailures  code = "too_many_failures"
+	tooManyWaiting   code = "too_many_waiting"
+	otherKind        code = "endpoint_of_other_kind"
 	internal         code = "internal"
 	unavailable      code = "bus_unavailable"
 )
@@ -78,6 +80,8 @@ var titles = map[code]struct {
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},
 	invalid:          {http.StatusUnprocessableEntity, "Request not valid"},
 	tooManyFailures:  {http.StatusTooManyRequests, "Too many failed attempts"},
+	tooManyWaiting:   {http.StatusTooManyRequests, "Too many requests wait"},
+	otherKind:        {http.StatusConflict, "Endpoint of the other kind"},
 	internal:         {http.StatusInternalServerError, "Internal error"},
 	unavailable:      {http.StatusServiceUnavailable, "Bus not available"},
 }

@@ -39,7 +39,7 @@ func Check(c *config.Config) error {
 		if err == nil {
 			err = endpoint.Validate()
 		}
-		if err == nil {
+		if err == nil && !endpoint.Pull {
 			err = guard.CheckURL(endpoint.URL)
 		}
 		if err != nil {

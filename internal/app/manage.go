@@ -16,7 +16,7 @@ import (
 func (a *App) openAdmin(c *config.Config) error {
 	a.directory = fanout.NewDirectory(a.bus, a.vault, a.options.Logger, c.Deliver.DisableAfter)
 	var err error
-	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Client: a.client, Logger: a.options.Logger, TrustedProxies: c.Listen.TrustedProxies}); err != nil {
+	if a.admin, err = admin.New(admin.Config{Bus: a.bus, Directory: a.directory, Managed: a.managed, Guard: a.guard, Client: a.client, Logger: a.options.Logger, Meter: a.telemetry.meter("deliver"), TrustedProxies: c.Listen.TrustedProxies}); err != nil {
 		return err
 	}
 	if a.private, err = listen(c.Listen.Admin, a.admin); err != nil {

@@ -99,6 +99,9 @@ func ingestSource(s config.Source) (ingest.Source, error) {
 
 func fanoutEndpoint(e config.Endpoint) (fanout.Endpoint, error) {
 	style := deliver.Style(e.Signature)
+	if e.Pull {
+		style = deliver.StyleNone
+	}
 	keys, err := endpointKeys(style, e.Secrets)
 	if err != nil {
 		return fanout.Endpoint{}, err
@@ -115,6 +118,7 @@ func fanoutEndpoint(e config.Endpoint) (fanout.Endpoint, error) {
 			Name:        e.Name,
 			Env:         event.Env(e.Env),
 			URL:         e.URL,
+			Pull:        e.Pull,
 			Signature:   style,
 			Keys:        keys,
 			Timeout:     e.Timeout,

@@ -48,6 +48,9 @@ func (s *Store) Rotate(ctx context.Context, e Entry, secret config.Secret, overl
 // giveSecret generates a secret for an endpoint that needs one and has none.
 func (s *Store) giveSecret(e *Entry) error {
 	scheme, err := e.scheme()
+	if pull, _ := e.spec["pull"].(bool); pull {
+		return nil // nothing is posted that could be signed
+	}
 	if err != nil || scheme.Algorithm == signature.None || len(e.secrets()) > 0 {
 		return nil // what is wrong with the signature is said when the entry is checked
 	}
