@@ -53,7 +53,7 @@ func busUsers(c *config.Config) []bus.User {
 	var users []bus.User
 	for _, s := range c.Subscribers {
 		if s.NKey != "" {
-			users = append(users, bus.User{Name: s.Name, Env: event.Env(s.Env), NKey: s.NKey})
+			users = append(users, bus.User{Name: s.Name, Env: event.Env(s.Env), NKeys: []string{s.NKey}})
 		}
 	}
 	return users

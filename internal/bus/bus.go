@@ -58,7 +58,7 @@ type Bus struct {
 	index   *index
 	storage *storage
 	space   *space // of the embedded server's volume, or nil
-	users   *users // of the embedded server, or nil
+	gate    *gate  // of the embedded server, or nil
 
 	// Two connections, so that a slow consumer cannot hold up a publish.
 	publishing, consuming *nats.Conn
@@ -92,6 +92,9 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 			return b, err
 		}
 		b.space = newSpace(config.Embedded.StoreDir, config.Logger)
+		if config.Embedded.Listen != "" {
+			b.tasks.Go(func() { b.gate.guard(background, config.Logger) })
+		}
 	}
 	if err := b.connect(ctx); err != nil {
 		return b, err

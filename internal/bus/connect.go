@@ -84,7 +84,7 @@ func (b *Bus) dial(ctx context.Context, name string, closed nats.ConnHandler) (*
 		}),
 	}
 	if b.server != nil {
-		conn, err := nats.Connect("", append(options, nats.InProcessServer(b.server), b.users.option())...)
+		conn, err := nats.Connect("", append(options, nats.InProcessServer(b.server), b.gate.option())...)
 		if err != nil {
 			return nil, fmt.Errorf("connect to the embedded server: %w", err)
 		}

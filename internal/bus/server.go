@@ -34,6 +34,8 @@ const (
 	// maxStore leaves the limits to the streams': the server would otherwise
 	// take three quarters of what happens to be free at start.
 	maxStore = 1 << 50
+	// maxConnections bounds those to the embedded server, the bridge's own too.
+	maxConnections = 10_000
 )
 
 func (b *Bus) startServer() error {
@@ -54,7 +56,10 @@ func (b *Bus) startServer() error {
 	if err := b.cursors.distrust(embedded.StoreDir); err != nil {
 		return err
 	}
-	if b.users, err = newUsers(embedded.Users); err != nil {
+	if err := checkUsers(embedded.Users); err != nil {
+		return err
+	}
+	if b.gate, err = newGate(); err != nil {
 		return err
 	}
 	options, err := b.serverOptions()
@@ -69,7 +74,11 @@ func (b *Bus) startServer() error {
 	if !b.server.ReadyForConnections(startTimeout) {
 		return errors.New("start the embedded NATS server: it was not ready in time; its log lines say why")
 	}
-	return nil
+	b.gate.server = b.server
+	if err := b.gate.export(); err != nil {
+		return fmt.Errorf("offer durables to subscribers: %w", err)
+	}
+	return b.gate.set(embedded.Users)
 }
 
 func (b *Bus) serverOptions() (*server.Options, error) {
@@ -85,7 +94,11 @@ func (b *Bus) serverOptions() (*server.Options, error) {
 		JetStreamMaxMemory:     64 << 20,
 		MaxPayload:             maxPayload,
 		MaxControlLine:         4096,
-		Nkeys:                  b.users.nkeys(),
+		MaxConn:                maxConnections,
+		// Users come and go without a reload of the server, which would forget what
+		// pull requests of the others wait for.
+		CustomClientAuthentication: b.gate,
+		AlwaysEnableNonce:          true,
 	}
 	options.JetStreamLimits.DefaultMaxConsumers = -1 // the server's own limit is 1000 a stream
 	if embedded.Listen == "" {
@@ -112,20 +125,10 @@ func (b *Bus) SetUsers(list []User) error {
 	if b.server == nil {
 		return errors.New("the users of an external bus are not jethook's to set")
 	}
-	if err := b.users.set(list); err != nil {
+	if err := checkUsers(list); err != nil {
 		return err
 	}
-	options, err := b.serverOptions()
-	if err != nil {
-		return err
-	}
-	if options.Port == server.RANDOM_PORT {
-		options.Port = b.server.Addr().(*net.TCPAddr).Port
-	}
-	if err := b.server.ReloadOptions(options); err != nil {
-		return fmt.Errorf("reload the embedded server's users: %w", err)
-	}
-	return nil
+	return b.gate.set(list)
 }
 
 // Addr returns the address the embedded server listens on, or nil.
