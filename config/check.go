@@ -87,13 +87,21 @@ func (k *checker) checkBus() {
 		if n.URL == "" {
 			other = "nats.context"
 		}
-		for _, path := range []string{"nats.embedded.store_dir", "nats.embedded.listen", "nats.embedded.durability"} {
+		for _, path := range []string{"nats.embedded.store_dir", "nats.embedded.listen", "nats.embedded.durability", "nats.embedded.tls"} {
 			if k.given(path) {
 				k.add(path, "is for the embedded server, which %s replaces; remove %s, or %s", other, path, other)
 			}
 		}
 	}
 	k.checkPair(n.TLS, "nats.tls")
+	if t := n.Embedded.TLS; t != (ServerTLS{}) {
+		if t.Cert == "" || t.Key.Empty() {
+			k.add("nats.embedded.tls", "needs cert and key; give both, or remove it")
+		}
+		if n.Embedded.Listen == "" {
+			k.add("nats.embedded.tls", "is for nats.embedded.listen, which is not given; give it, or remove tls")
+		}
+	}
 	if n.Stream.MaxAge != 0 && n.Stream.DedupeWindow > n.Stream.MaxAge {
 		k.add("nats.stream.dedupe_window", "is longer than nats.stream.max_age; make it shorter")
 	}

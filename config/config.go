@@ -82,6 +82,16 @@ type Embedded struct {
 	StoreDir   string `key:"store_dir" default:"./data" form:"path" doc:"Directory of the events and of everything else that is kept."`
 	Listen     string `key:"listen" form:"listen" doc:"An address such as 127.0.0.1:4222 for services that subscribe natively; none by default."`
 	Durability string `key:"durability" default:"power" enum:"power,process" doc:"What a 2xx survives. power: loss of power; process: kill -9 only, and it is faster."`
+
+	TLS ServerTLS `key:"tls" doc:"TLS on listen. Each value is PEM text, as a rule ${file:/path}; a renewed one is taken up by itself."`
+}
+
+// ServerTLS is how an address that is listened on and its clients know each other,
+// as PEM texts. The zero value is no TLS.
+type ServerTLS struct {
+	Cert     string `key:"cert" form:"pem" doc:"Certificate, with those between it and its authority."`
+	Key      Secret `key:"key" form:"pem-key" doc:"Key of the certificate."`
+	ClientCA string `key:"client_ca" form:"pem" doc:"Authorities that sign clients' certificates, which are demanded then."`
 }
 
 // TLS is how this process and a server it connects to know each other, as PEM

@@ -37,6 +37,7 @@ func busConfig(c *config.Config, logger *slog.Logger, meter metric.Meter) bus.Co
 			Listen:     nats.Embedded.Listen,
 			Durability: bus.Durability(nats.Embedded.Durability),
 			Users:      busUsers(c),
+			TLS:        busTLS(c.NATS.Embedded.TLS),
 		}
 		return translated
 	}
@@ -47,6 +48,10 @@ func busConfig(c *config.Config, logger *slog.Logger, meter metric.Meter) bus.Co
 		TLS:     bus.TLS{CA: []byte(nats.TLS.CA), Cert: []byte(nats.TLS.Cert), Key: []byte(nats.TLS.Key.Reveal())},
 	}
 	return translated
+}
+
+func busTLS(t config.ServerTLS) bus.ServerTLS {
+	return bus.ServerTLS{Cert: []byte(t.Cert), Key: []byte(t.Key.Reveal()), ClientCA: []byte(t.ClientCA)}
 }
 
 func busUsers(c *config.Config) []bus.User {

@@ -3,10 +3,12 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -59,6 +61,8 @@ type Bus struct {
 	storage *storage
 	space   *space // of the embedded server's volume, or nil
 	gate    *gate  // of the embedded server, or nil
+
+	tls atomic.Pointer[tls.Config] // of the embedded server's address; nil for none
 
 	// Two connections, so that a slow consumer cannot hold up a publish.
 	publishing, consuming *nats.Conn

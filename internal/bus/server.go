@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +21,8 @@ type Embedded struct {
 	// 127.0.0.1:4222; empty opens no port.
 	Listen     string
 	Durability Durability
+	// TLS is that of Listen; the zero value is none.
+	TLS ServerTLS
 	// Users may connect to Listen, each to its own consumer and nothing else.
 	Users []User
 }
@@ -60,6 +63,9 @@ func (b *Bus) startServer() error {
 		return err
 	}
 	if b.gate, err = newGate(); err != nil {
+		return err
+	}
+	if err := b.SetTLS(embedded.TLS); err != nil {
 		return err
 	}
 	options, err := b.serverOptions()
@@ -115,11 +121,17 @@ func (b *Bus) serverOptions() (*server.Options, error) {
 	if options.Port == 0 {
 		options.Port = server.RANDOM_PORT
 	}
+	if b.tls.Load() != nil {
+		options.TLS, options.TLSVerify = true, len(embedded.TLS.ClientCA) > 0
+		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return b.tls.Load(), nil
+		}}
+	}
 	return options, nil
 }
 
 // SetUsers replaces the users of the embedded server. Connections of users that
-// are gone are closed. It is an error where the bus is an external one, whose
+// are gone, and of those whose keys are, are closed. It is an error where the bus is an external one, whose
 // users are its operator's.
 func (b *Bus) SetUsers(list []User) error {
 	if b.server == nil {
