@@ -36,7 +36,9 @@ func (c *Config) check(problems *Problems) {
 		k.checkEvents(e.Events, e.AllEvents, e.Pos.Key)
 		k.checkEndpoint(e)
 	}
+	nkeys := map[string]bool{}
 	for _, s := range c.Subscribers {
+		k.checkNKeys(s, nkeys)
 		k.checkName(s.Name, s.Pos.Key, names)
 		k.checkEvents(s.Events, s.AllEvents, s.Pos.Key)
 	}
@@ -77,6 +79,7 @@ func (k *checker) checkBus() {
 		}
 		for path, empty := range map[string]bool{
 			"nats.creds": n.Creds.Empty(), "nats.tls.ca": n.TLS.CA == "", "nats.tls.cert": n.TLS.Cert == "", "nats.tls.key": n.TLS.Key.Empty(),
+			"nats.signing.key": n.Signing.Key.Empty(), "nats.signing.account": n.Signing.Account == "",
 		} {
 			if !empty {
 				k.add(path, "is for a cluster, and none is named; write nats.url, or remove it")
@@ -94,6 +97,9 @@ func (k *checker) checkBus() {
 		}
 	}
 	k.checkPair(n.TLS, "nats.tls")
+	if n.Signing.Account != "" && n.Signing.Key.Empty() {
+		k.add("nats.signing.key", "is missing, and account is of no use without it; give both, or neither")
+	}
 	if t := n.Embedded.TLS; t != (ServerTLS{}) {
 		if t.Cert == "" || t.Key.Empty() {
 			k.add("nats.embedded.tls", "needs cert and key; give both, or remove it")
@@ -217,6 +223,26 @@ func (k *checker) checkEvents(events []string, all bool, path string) {
 		k.add(path+".events", "is empty; name events such as clink.order.*, or write all_events: true")
 	case !all && len(events) == 0:
 		k.add(path+".events", "is missing; name events such as clink.order.*, or write all_events: true")
+	}
+}
+
+// checkNKeys sees that a key is one subscriber's alone.
+func (k *checker) checkNKeys(s Subscriber, taken map[string]bool) {
+	if s.NKey == "" && len(s.OldNKeys) > 0 {
+		k.add(s.Pos.Key+".nkey", "is missing, and old_nkeys are those before it; give nkey, or remove old_nkeys")
+	}
+	for i, key := range append([]string{s.NKey}, s.OldNKeys...) {
+		if key == "" {
+			continue
+		}
+		if taken[key] {
+			path := s.Pos.Key + ".nkey"
+			if i > 0 {
+				path = fmt.Sprintf("%s.old_nkeys[%d]", s.Pos.Key, i-1)
+			}
+			k.add(path, "is given twice; each subscriber needs keys of its own")
+		}
+		taken[key] = true
 	}
 }
 

@@ -71,6 +71,7 @@ type NATS struct {
 	Creds    Secret   `key:"creds" form:"creds" doc:"Content of a credentials file for url, as a rule ${file:/path}."`
 	Context  string   `key:"context" form:"word" doc:"A context of the nats command line that names the servers and credentials. Replaces the embedded server."`
 	TLS      TLS      `key:"tls" doc:"TLS towards the servers of url. Each value is PEM text, as a rule ${file:/path}."`
+	Signing  Signing  `key:"signing" doc:"Makes credentials for subscribers of a cluster that has an operator."`
 	Stream   Stream   `key:"stream" doc:"The streams that hold the events, one each for test and prod."`
 }
 
@@ -100,6 +101,12 @@ type TLS struct {
 	CA   string `key:"ca" form:"pem" doc:"Certificates of the authorities that sign the server's; the system's by default."`
 	Cert string `key:"cert" form:"pem" doc:"Client certificate."`
 	Key  Secret `key:"key" form:"pem-key" doc:"Key of the client certificate."`
+}
+
+// Signing is what the credentials of subscribers are signed with.
+type Signing struct {
+	Key     Secret `key:"key" form:"account-seed" doc:"Seed of a signing key of the account that subscribers are in (SA…), as a rule ${file:/path}."`
+	Account string `key:"account" form:"account-nkey" doc:"Public key of that account (A…); jethook's own when empty."`
 }
 
 // Stream is how the event streams are made.

@@ -39,7 +39,9 @@ func (r *Registry) register() (unregister func() error, err error) {
 		metric.WithDescription("0 while events are delivered to the endpoint, 2 while they wait because it fails, 1 while one of them is tried."))
 	concurrency, err5 := meter.Int64ObservableGauge("jethook.deliver.concurrency", metric.WithUnit("{attempt}"),
 		metric.WithDescription("Attempts that may be in flight now."))
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	subscribed, err6 := meter.Int64ObservableGauge("jethook.subscriber.pending", metric.WithUnit("{event}"),
+		metric.WithDescription("Events that wait for the subscriber, or that it has and has not acknowledged."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return nil, fmt.Errorf("make the gauges: %w", err)
 	}
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -56,6 +58,11 @@ func (r *Registry) register() (unregister func() error, err error) {
 				o.ObserveInt64(pending, n, labels)
 			}
 		}
+		for _, of := range r.serving {
+			if n, ok := r.gauges.pending[of]; ok {
+				o.ObserveInt64(subscribed, n, metric.WithAttributes(attribute.String(event.AttrSubscriber, of.name), attribute.String(event.AttrEnv, string(of.env))))
+			}
+		}
 		for w := range r.workers {
 			if w.stopping || w.delivery == nil {
 				continue
@@ -68,7 +75,7 @@ func (r *Registry) register() (unregister func() error, err error) {
 			o.ObserveInt64(waiting, r.gauges.waiting)
 		}
 		return nil
-	}, pending, enabled, waiting, breaker, concurrency)
+	}, pending, enabled, waiting, breaker, concurrency, subscribed)
 	if err != nil {
 		return nil, fmt.Errorf("register the gauges: %w", err)
 	}

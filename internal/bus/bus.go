@@ -104,7 +104,7 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 		return b, err
 	}
 	if config.Embedded == nil {
-		if err := b.checkServer(); err != nil {
+		if err := errors.Join(b.checkServer(), b.checkSigning()); err != nil {
 			return b, err
 		}
 	}

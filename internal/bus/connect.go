@@ -20,6 +20,7 @@ type External struct {
 	Creds   []byte // the text of a .creds file; may be empty
 	Context string // a context of the nats CLI, used instead of URL and Creds; may be empty
 	TLS     TLS
+	Signing Signing
 }
 
 // TLS holds PEM texts; empty ones are not used.

@@ -131,7 +131,9 @@ func (g *gate) set(list []User) error {
 			return fmt.Errorf("account of subscriber %s/%s: %w", user.Env, user.Name, err)
 		}
 		for _, key := range user.NKeys {
-			users[key] = admission{account, user.permissions()}
+			if _, taken := users[key]; !taken { // the file's come first
+				users[key] = admission{account, user.permissions()}
+			}
 		}
 	}
 	g.mu.Lock()
