@@ -52,30 +52,6 @@ type SourceSpec struct {
 	KeepHeaders []string       `json:"keep_headers,omitempty" maxItems:"50"`
 }
 
-// Subscriber is an internal service that consumes the stream with a NATS client.
-type Subscriber struct {
-	Name      string    `json:"name" example:"ledger"`
-	ID        string    `json:"id" example:"sub_019ac0a2b3c87d1e9f00a1b2c3d4e5f6"`
-	Env       string    `json:"env" enum:"prod,test"`
-	Events    []string  `json:"events" nullable:"false" doc:"Patterns of the events it gets; > are all."`
-	NKey      string    `json:"nkey,omitempty" doc:"The public half of its key."`
-	Stream    string    `json:"stream" doc:"The stream of its durable consumer, which has its name." example:"EVENTS_PROD"`
-	ManagedBy string    `json:"managed_by" enum:"file,api"`
-	Problem   string    `json:"problem,omitempty" doc:"Why it is not in force although it was made."`
-	CreatedAt time.Time `json:"created_at,omitzero"`
-	UpdatedAt time.Time `json:"updated_at,omitzero"`
-}
-
-// SubscriberSpec is what a subscriber shall be. What is left out is as before, or
-// the default of a new one.
-type SubscriberSpec struct {
-	Name      string   `json:"name,omitempty" maxLength:"63" doc:"Of its durable consumer, too. It cannot be changed." example:"ledger"`
-	Env       string   `json:"env,omitempty" enum:"prod,test" doc:"That of the API key."`
-	Events    []string `json:"events,omitempty" maxItems:"500" example:"[\"chip.>\"]"`
-	AllEvents *bool    `json:"all_events,omitempty"`
-	NKey      string   `json:"nkey,omitempty" doc:"The public half of its nkey. It may use this consumer and nothing else."`
-}
-
 // Sources lists the sources of the environment.
 func (c *Client) Sources(ctx context.Context, page Page) (List[Source], error) {
 	var list List[Source]
@@ -103,36 +79,6 @@ func (c *Client) UpdateSource(ctx context.Context, name string, spec SourceSpec)
 // DeleteSource removes a source. Its events stay.
 func (c *Client) DeleteSource(ctx context.Context, name string) error {
 	_, err := c.send(ctx, http.MethodDelete, "/v1/sources/"+url.PathEscape(name), nil)
-	return err
-}
-
-// Subscribers lists the subscribers of the environment.
-func (c *Client) Subscribers(ctx context.Context, page Page) (List[Subscriber], error) {
-	var list List[Subscriber]
-	return list, c.do(ctx, http.MethodGet, "/v1/subscribers"+page.query(), nil, &list)
-}
-
-// Subscriber returns a subscriber.
-func (c *Client) Subscriber(ctx context.Context, name string) (Subscriber, error) {
-	var s Subscriber
-	return s, c.do(ctx, http.MethodGet, "/v1/subscribers/"+url.PathEscape(name), nil, &s)
-}
-
-// CreateSubscriber makes a subscriber.
-func (c *Client) CreateSubscriber(ctx context.Context, spec SubscriberSpec) (Subscriber, error) {
-	var s Subscriber
-	return s, c.do(ctx, http.MethodPost, "/v1/subscribers", spec, &s)
-}
-
-// UpdateSubscriber changes what spec says of a subscriber, and nothing else.
-func (c *Client) UpdateSubscriber(ctx context.Context, name string, spec SubscriberSpec) (Subscriber, error) {
-	var s Subscriber
-	return s, c.do(ctx, http.MethodPut, "/v1/subscribers/"+url.PathEscape(name), spec, &s)
-}
-
-// DeleteSubscriber removes a subscriber with its consumer.
-func (c *Client) DeleteSubscriber(ctx context.Context, name string) error {
-	_, err := c.send(ctx, http.MethodDelete, "/v1/subscribers/"+url.PathEscape(name), nil)
 	return err
 }
 

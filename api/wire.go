@@ -83,7 +83,8 @@ type Dead struct {
 	EventType      string    `json:"event_type,omitempty"`
 	Source         string    `json:"source,omitempty"`
 	Env            string    `json:"env" enum:"prod,test"`
-	Endpoint       string    `json:"endpoint"`
+	Endpoint       string    `json:"endpoint" doc:"Its name, or that of a subscriber."`
+	Subscriber     bool      `json:"subscriber,omitempty" doc:"It is a subscriber."`
 	Sequence       uint64    `json:"sequence" doc:"The event's place in its stream."`
 	Reason         string    `json:"reason" example:"gave up after 10 attempts"`
 	DiedAt         time.Time `json:"died_at"`
@@ -96,7 +97,7 @@ type Dead struct {
 
 // RetryDead asks for the dead events of an endpoint to be delivered again.
 type RetryDead struct {
-	Endpoint string `json:"endpoint" minLength:"1" maxLength:"64" doc:"The endpoint that gets them; no other does."`
+	Endpoint string `json:"endpoint" minLength:"1" maxLength:"64" doc:"The endpoint or subscriber that gets them; no other does."`
 	Type     string `json:"type,omitempty" maxLength:"256" doc:"Those of this name or pattern: * for one token, > for all that follow."`
 	Since    string `json:"since,omitempty" maxLength:"40" doc:"Those that died from this time on: RFC 3339, or how long ago, such as 2h."`
 	Until    string `json:"until,omitempty" maxLength:"40" doc:"Those that died before this time."`

@@ -36,7 +36,9 @@ func (c *Config) check(problems *Problems) {
 		k.checkEvents(e.Events, e.AllEvents, e.Pos.Key)
 		k.checkEndpoint(e)
 	}
+	nkeys := map[string]bool{}
 	for _, s := range c.Subscribers {
+		k.checkNKeys(s, nkeys)
 		k.checkName(s.Name, s.Pos.Key, names)
 		k.checkEvents(s.Events, s.AllEvents, s.Pos.Key)
 	}
@@ -77,6 +79,7 @@ func (k *checker) checkBus() {
 		}
 		for path, empty := range map[string]bool{
 			"nats.creds": n.Creds.Empty(), "nats.tls.ca": n.TLS.CA == "", "nats.tls.cert": n.TLS.Cert == "", "nats.tls.key": n.TLS.Key.Empty(),
+			"nats.signing.key": n.Signing.Key.Empty(), "nats.signing.account": n.Signing.Account == "",
 		} {
 			if !empty {
 				k.add(path, "is for a cluster, and none is named; write nats.url, or remove it")
@@ -87,13 +90,24 @@ func (k *checker) checkBus() {
 		if n.URL == "" {
 			other = "nats.context"
 		}
-		for _, path := range []string{"nats.embedded.store_dir", "nats.embedded.listen", "nats.embedded.durability"} {
+		for _, path := range []string{"nats.embedded.store_dir", "nats.embedded.listen", "nats.embedded.durability", "nats.embedded.tls"} {
 			if k.given(path) {
 				k.add(path, "is for the embedded server, which %s replaces; remove %s, or %s", other, path, other)
 			}
 		}
 	}
 	k.checkPair(n.TLS, "nats.tls")
+	if n.Signing.Account != "" && n.Signing.Key.Empty() {
+		k.add("nats.signing.key", "is missing, and account is of no use without it; give both, or neither")
+	}
+	if t := n.Embedded.TLS; t != (ServerTLS{}) {
+		if t.Cert == "" || t.Key.Empty() {
+			k.add("nats.embedded.tls", "needs cert and key; give both, or remove it")
+		}
+		if n.Embedded.Listen == "" {
+			k.add("nats.embedded.tls", "is for nats.embedded.listen, which is not given; give it, or remove tls")
+		}
+	}
 	if n.Stream.MaxAge != 0 && n.Stream.DedupeWindow > n.Stream.MaxAge {
 		k.add("nats.stream.dedupe_window", "is longer than nats.stream.max_age; make it shorter")
 	}
@@ -209,6 +223,26 @@ func (k *checker) checkEvents(events []string, all bool, path string) {
 		k.add(path+".events", "is empty; name events such as clink.order.*, or write all_events: true")
 	case !all && len(events) == 0:
 		k.add(path+".events", "is missing; name events such as clink.order.*, or write all_events: true")
+	}
+}
+
+// checkNKeys sees that a key is one subscriber's alone.
+func (k *checker) checkNKeys(s Subscriber, taken map[string]bool) {
+	if s.NKey == "" && len(s.OldNKeys) > 0 {
+		k.add(s.Pos.Key+".nkey", "is missing, and old_nkeys are those before it; give nkey, or remove old_nkeys")
+	}
+	for i, key := range append([]string{s.NKey}, s.OldNKeys...) {
+		if key == "" {
+			continue
+		}
+		if taken[key] {
+			path := s.Pos.Key + ".nkey"
+			if i > 0 {
+				path = fmt.Sprintf("%s.old_nkeys[%d]", s.Pos.Key, i-1)
+			}
+			k.add(path, "is given twice; each subscriber needs keys of its own")
+		}
+		taken[key] = true
 	}
 }
 

@@ -71,6 +71,7 @@ type NATS struct {
 	Creds    Secret   `key:"creds" form:"creds" doc:"Content of a credentials file for url, as a rule ${file:/path}."`
 	Context  string   `key:"context" form:"word" doc:"A context of the nats command line that names the servers and credentials. Replaces the embedded server."`
 	TLS      TLS      `key:"tls" doc:"TLS towards the servers of url. Each value is PEM text, as a rule ${file:/path}."`
+	Signing  Signing  `key:"signing" doc:"Makes credentials for subscribers of a cluster that has an operator."`
 	Stream   Stream   `key:"stream" doc:"The streams that hold the events, one each for test and prod."`
 }
 
@@ -82,6 +83,16 @@ type Embedded struct {
 	StoreDir   string `key:"store_dir" default:"./data" form:"path" doc:"Directory of the events and of everything else that is kept."`
 	Listen     string `key:"listen" form:"listen" doc:"An address such as 127.0.0.1:4222 for services that subscribe natively; none by default."`
 	Durability string `key:"durability" default:"power" enum:"power,process" doc:"What a 2xx survives. power: loss of power; process: kill -9 only, and it is faster."`
+
+	TLS ServerTLS `key:"tls" doc:"TLS on listen. Each value is PEM text, as a rule ${file:/path}; a renewed one is taken up by itself."`
+}
+
+// ServerTLS is how an address that is listened on and its clients know each other,
+// as PEM texts. The zero value is no TLS.
+type ServerTLS struct {
+	Cert     string `key:"cert" form:"pem" doc:"Certificate, with those between it and its authority."`
+	Key      Secret `key:"key" form:"pem-key" doc:"Key of the certificate."`
+	ClientCA string `key:"client_ca" form:"pem" doc:"Authorities that sign clients' certificates, which are demanded then."`
 }
 
 // TLS is how this process and a server it connects to know each other, as PEM
@@ -90,6 +101,12 @@ type TLS struct {
 	CA   string `key:"ca" form:"pem" doc:"Certificates of the authorities that sign the server's; the system's by default."`
 	Cert string `key:"cert" form:"pem" doc:"Client certificate."`
 	Key  Secret `key:"key" form:"pem-key" doc:"Key of the client certificate."`
+}
+
+// Signing is what the credentials of subscribers are signed with.
+type Signing struct {
+	Key     Secret `key:"key" form:"account-seed" doc:"Seed of a signing key of the account that subscribers are in (SA…), as a rule ${file:/path}."`
+	Account string `key:"account" form:"account-nkey" doc:"Public key of that account (A…); jethook's own when empty."`
 }
 
 // Stream is how the event streams are made.

@@ -48,4 +48,8 @@ type Subscriber struct {
 	Events    []string `key:"events" form:"pattern" doc:"Patterns of the events it gets: source and name, * for one token, > for all that follow."`
 	AllEvents bool     `key:"all_events" default:"false" doc:"All events of the environment, instead of events."`
 	NKey      string   `key:"nkey" form:"nkey" doc:"Public user nkey of the service. It may use this consumer and nothing else."`
+	OldNKeys  []string `key:"old_nkeys" form:"nkey" doc:"Public nkeys that are valid beside nkey while the service changes over to it."`
+
+	AckWait    time.Duration `key:"ack_wait" default:"30s" min:"100ms" max:"24h" doc:"How long an event may be unacknowledged before it is handed out again."`
+	MaxDeliver int           `key:"max_deliver" default:"10" max:"1000" doc:"How often an event is handed out before it is dead; 0: without end."`
 }

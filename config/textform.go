@@ -44,7 +44,9 @@ var textForms = map[string]form{
 	"endpoint-url": {want: "an address such as https://billing.example.com/events", pattern: `^https?://`, parse: parseURL, quiet: true},
 	"nats-url":     {want: "a list of servers such as nats://a:4222,nats://b:4222", pattern: `^(nats|tls|ws|wss)://`, parse: parseNATSURL, quiet: true},
 	"pattern":      {want: "a pattern of events such as clink.order.*, chip.> or >", pattern: `^[^.]+(\.[^.]+)*$`, parse: parsePattern},
-	"nkey":         {want: "a public user nkey: U and 55 more letters and digits, as `nk -gen user -pubout` prints", pattern: `^U[A-Z2-7]{55}$`, parse: parseNKey, quiet: true},
+	"nkey":         {want: "a public user nkey: U and 55 more letters and digits, as `nk -gen user -pubout` prints", pattern: `^U[A-Z2-7]{55}$`, parse: parseNKey('U'), quiet: true},
+	"account-nkey": {want: "the public key of an account: A and 55 more letters and digits", pattern: `^A[A-Z2-7]{55}$`, parse: parseNKey('A'), quiet: true},
+	"account-seed": {want: "the seed of an account's key, SA and 56 more letters and digits; for a path write ${file:/path}", parse: begins("SA")},
 	"creds":        {want: "the content of a credentials file; for a path write ${file:/path}", parse: begins("-----BEGIN NATS USER JWT-----")},
 	"pem":          {want: "PEM text; for a path write ${file:/path}", parse: begins("-----BEGIN "), quiet: true},
 	"pem-key":      {want: "PEM text; for a path write ${file:/path}", parse: begins("-----BEGIN ")},
@@ -231,14 +233,18 @@ func parsePattern(text string) (any, error) {
 	return text, nil
 }
 
-// parseNKey checks a public user nkey: base32 of a prefix, 32 bytes and their
-// CRC-16 (XMODEM), little endian.
-func parseNKey(text string) (any, error) {
-	if strings.HasPrefix(text, "SU") {
-		return nil, errors.New("it is a seed, which is secret and stays with the service")
+// parseNKey checks a public nkey: base32 of a prefix, 32 bytes and their CRC-16
+// (XMODEM), little endian.
+func parseNKey(prefix byte) func(string) (any, error) {
+	return func(text string) (any, error) { return checkNKey(text, prefix) }
+}
+
+func checkNKey(text string, prefix byte) (any, error) {
+	if strings.HasPrefix(text, "S") {
+		return nil, errors.New("it is a seed, which is secret and stays with its owner")
 	}
 	raw, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(text)
-	if err != nil || len(raw) != 35 || text[0] != 'U' {
+	if err != nil || len(raw) != 35 || text[0] != prefix {
 		return nil, errForm
 	}
 	var crc uint16

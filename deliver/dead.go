@@ -28,6 +28,9 @@ type Dead struct {
 	LastAttemptAt  time.Time `json:"last_attempt_at,omitzero"`
 	LastStatus     int       `json:"last_status,omitempty"`
 	LastError      string    `json:"last_error,omitempty"`
+
+	// Subscriber says that Endpoint is a subscriber.
+	Subscriber bool `json:"subscriber,omitempty"`
 }
 
 // DeadSubject returns the subject of an endpoint's dead events.

@@ -110,8 +110,14 @@ func RetryDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
 	if err != nil {
 		return err
 	}
-	p := Pointer{Env: d.Env, Endpoint: d.Endpoint, Sequence: d.Sequence, EventID: d.EventID}
-	if err := p.deliverNow(ctx, b, fmt.Sprintf("dead:%s:%d", d.EventID, d.Number)); err != nil {
+	id := fmt.Sprintf("dead:%s:%d", d.EventID, d.Number)
+	if d.Subscriber {
+		err = handAgain(ctx, b, stored.Event, d.Endpoint, id)
+	} else {
+		p := Pointer{Env: d.Env, Endpoint: d.Endpoint, Sequence: d.Sequence, EventID: d.EventID}
+		err = p.deliverNow(ctx, b, id)
+	}
+	if err != nil {
 		return err
 	}
 	return DropDead(ctx, b, d)
@@ -123,6 +129,11 @@ func DropDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
 	stream, err := b.JetStream().Stream(ctx, bus.Dead)
 	if err == nil {
 		err = stream.DeleteMsg(ctx, d.Number)
+	}
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // also where somebody else was first
+		if _, look := stream.GetMsg(ctx, d.Number); errors.Is(look, jetstream.ErrMsgNotFound) {
+			err = nil
+		}
 	}
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		return fmt.Errorf("take dead event %d from the list: %w", d.Number, err)

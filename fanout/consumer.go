@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,8 @@ type consumer struct {
 	filters     []string
 	ackWait     time.Duration
 	ackPending  int
+	maxDeliver  int           // -1: without end
+	maxExpires  time.Duration // of a request for events; zero: any
 	start       Start
 	inMemory    bool // the bus keeps its place
 }
@@ -60,15 +63,17 @@ func endpointConsumer(e *Endpoint, inMemory bool) consumer {
 		ref: e.ref(), kind: endpointKind, id: e.ID, description: e.Description,
 		filters: subjects(e.Env, e.Events),
 		ackWait: deliver.AckWait(e.Endpoint), ackPending: deliver.MaxAckPending(e.Endpoint),
-		start: e.Start, inMemory: inMemory,
+		maxDeliver: -1, // the worker decides what is dead
+		start:      e.Start, inMemory: inMemory,
 	}
 }
 
 func subscriberConsumer(s *Subscriber) consumer {
 	return consumer{
 		ref: s.ref(), kind: subscriberKind, id: s.ID,
-		filters: subjects(s.Env, s.Events),
-		ackWait: subscriberAckWait, ackPending: subscriberAckPending,
+		filters: append(subjects(s.Env, s.Events), deliver.AgainSubjects(s.Env, s.Name)),
+		ackWait: cmp.Or(s.AckWait, subscriberAckWait), ackPending: subscriberAckPending,
+		maxDeliver: cmp.Or(s.MaxDeliver, -1), maxExpires: bus.MaxPullExpiry,
 		start: s.Start,
 	}
 }
@@ -114,7 +119,7 @@ func (c *consumer) set(config *jetstream.ConsumerConfig) {
 	config.Description = c.description
 	config.FilterSubject, config.FilterSubjects = "", c.filters
 	config.AckWait, config.MaxAckPending = c.ackWait, c.ackPending
-	config.MaxDeliver = -1 // the worker decides what is dead
+	config.MaxDeliver, config.MaxRequestExpires = c.maxDeliver, c.maxExpires
 	config.Metadata = maps.Clone(config.Metadata)
 	if config.Metadata == nil {
 		config.Metadata = make(map[string]string, 2)
@@ -137,7 +142,7 @@ func (c *consumer) update(have jetstream.ConsumerConfig) (jetstream.ConsumerConf
 	slices.Sort(filters)
 	same := slices.Equal(filters, slices.Sorted(slices.Values(c.filters))) &&
 		have.Description == c.description && have.AckWait == c.ackWait &&
-		have.MaxAckPending == c.ackPending && have.MaxDeliver == -1 && have.Metadata[metaID] == c.id
+		have.MaxAckPending == c.ackPending && have.MaxDeliver == c.maxDeliver && have.MaxRequestExpires == c.maxExpires && have.Metadata[metaID] == c.id
 	c.set(&have)
 	return have, !same
 }

@@ -37,7 +37,11 @@ type Subscriber struct {
 	Env    event.Env
 	Events []event.Pattern // at least one
 	Start  Start           // as that of an endpoint
-	ID     string          // as that of an endpoint
+
+	AckWait    time.Duration // after which an event is handed out again; zero is 30 seconds
+	MaxDeliver int           // how often, before the event is dead; zero is without end
+
+	ID string // as that of an endpoint
 }
 
 // Start is where a new consumer begins. The zero value is now.

@@ -41,7 +41,9 @@ func (r *Registry) register() (unregister func() error, err error) {
 		metric.WithDescription("Attempts that may be in flight now."))
 	retries, err6 := meter.Int64ObservableGauge("jethook.endpoint.retries", metric.WithUnit("{event}"),
 		metric.WithDescription("Deliveries to the endpoint that are due again, now or later."))
-	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
+	subscribed, err7 := meter.Int64ObservableGauge("jethook.subscriber.pending", metric.WithUnit("{event}"),
+		metric.WithDescription("Events that wait for the subscriber, or that it has and has not acknowledged."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil {
 		return nil, fmt.Errorf("make the gauges: %w", err)
 	}
 	registration, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -61,6 +63,11 @@ func (r *Registry) register() (unregister func() error, err error) {
 				o.ObserveInt64(retries, r.retries[of], labels)
 			}
 		}
+		for _, of := range r.serving {
+			if n, ok := r.gauges.pending[of]; ok {
+				o.ObserveInt64(subscribed, n, metric.WithAttributes(attribute.String(event.AttrSubscriber, of.name), attribute.String(event.AttrEnv, string(of.env))))
+			}
+		}
 		for w := range r.workers {
 			if w.stopping || w.delivery == nil {
 				continue
@@ -73,7 +80,7 @@ func (r *Registry) register() (unregister func() error, err error) {
 			o.ObserveInt64(waiting, r.gauges.waiting)
 		}
 		return nil
-	}, pending, enabled, waiting, breaker, concurrency, retries)
+	}, pending, enabled, waiting, breaker, concurrency, retries, subscribed)
 	if err != nil {
 		return nil, fmt.Errorf("register the gauges: %w", err)
 	}

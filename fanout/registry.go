@@ -60,6 +60,7 @@ type Registry struct {
 	mu      sync.Mutex
 	running bool
 	wanted  map[ref]Endpoint
+	serving []ref             // the subscribers
 	records map[string]record // by key of the bucket
 	told    map[ref]time.Time // since when what was logged of it last
 	workers map[*worker]struct{}
@@ -285,7 +286,12 @@ func (r *Registry) tellOfLeftovers(ctx context.Context, p *plan) {
 // adopt puts the list in force. Run follows.
 func (r *Registry) adopt(p *plan) {
 	r.mu.Lock()
-	r.wanted = p.endpoints
+	r.wanted, r.serving = p.endpoints, nil
+	for _, c := range p.consumers {
+		if c.kind == subscriberKind {
+			r.serving = append(r.serving, c.ref)
+		}
+	}
 	r.restLocked(p)
 	for key, found := range p.records {
 		r.noteLocked(key, found)

@@ -39,6 +39,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Go(func() error { r.attend(ctx); return nil })
 	group.Go(func() error { r.replay(ctx); return nil })
 	group.Go(func() error { r.lapse(ctx); return nil })
+	group.Go(func() error { r.bury(ctx); return nil })
 	group.Go(func() error { r.supervise(ctx, group); return nil })
 	return errors.Join(group.Wait(), unregister())
 }

@@ -18,7 +18,7 @@ const deadPrefix = "dead_"
 type deadQuery struct {
 	Page
 	Period
-	Endpoint string `query:"endpoint" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"At this endpoint."`
+	Endpoint string `query:"endpoint" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"At this endpoint, or of this subscriber."`
 }
 
 func (h *Handler) listDead(ctx context.Context, q *deadQuery) (*output[api.List[api.Dead]], error) {
@@ -78,7 +78,7 @@ func (h *Handler) retryDead(ctx context.Context, in *DeadPath) (*output[api.Rede
 	if err != nil {
 		return nil, err
 	}
-	if err := h.demandEndpoint(ctx, found.Endpoint); err != nil {
+	if err := h.demandReceiver(ctx, found.Endpoint); err != nil {
 		return nil, err
 	}
 	err = deliver.RetryDead(ctx, h.config.Bus, found)
@@ -94,7 +94,7 @@ func (h *Handler) retryDead(ctx context.Context, in *DeadPath) (*output[api.Rede
 type retryDeadInput struct{ Body api.RetryDead }
 
 func (h *Handler) retryAllDead(ctx context.Context, in *retryDeadInput) (*output[api.Retried], error) {
-	if err := h.demandEndpoint(ctx, in.Body.Endpoint); err != nil {
+	if err := h.demandReceiver(ctx, in.Body.Endpoint); err != nil {
 		return nil, err
 	}
 	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: in.Body.Endpoint}
@@ -135,5 +135,5 @@ func (h *Handler) dropDead(ctx context.Context, in *DeadPath) (*struct{}, error)
 func wireDead(d deliver.DeadEvent) api.Dead {
 	return api.Dead{ID: deadPrefix + strconv.FormatUint(d.Number, 10), EventID: string(d.EventID), EventType: d.Type, Source: d.Source,
 		Env: string(d.Env), Endpoint: d.Endpoint, Sequence: d.Sequence, Reason: d.Reason, DiedAt: d.At, Attempts: d.Attempts,
-		FirstAttemptAt: d.FirstAttemptAt, LastAttemptAt: d.LastAttemptAt, LastStatus: d.LastStatus, LastError: d.LastError}
+		FirstAttemptAt: d.FirstAttemptAt, LastAttemptAt: d.LastAttemptAt, LastStatus: d.LastStatus, LastError: d.LastError, Subscriber: d.Subscriber}
 }

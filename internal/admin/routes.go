@@ -81,9 +81,10 @@ func (h *Handler) routes() huma.API {
 	register(of, emptied(post("sources-disconnect", "/v1/sources/{name}/disconnect", "Remove a source at its provider, and then here")), h.disconnect)
 
 	register(of, get("subscribers-list", "/v1/subscribers", "List the subscribers"), subscribers.list)
-	register(of, created(post("subscribers-create", "/v1/subscribers", "Make a subscriber")), h.createSubscriber)
-	register(of, get("subscribers-get", "/v1/subscribers/{name}", "Show a subscriber"), subscribers.get)
+	register(of, created(post("subscribers-create", "/v1/subscribers", "Make a subscriber; its key is shown this once")), h.createSubscriber)
+	register(of, get("subscribers-get", "/v1/subscribers/{name}", "Show a subscriber"), h.getSubscriber)
 	register(of, put("subscribers-update", "/v1/subscribers/{name}", "Change a subscriber: only the fields that are given"), h.updateSubscriber)
+	register(of, post("subscribers-rotate", "/v1/subscribers/{name}/rotate", "Admit a subscriber with another key, and with the one before for a while"), h.rotateNKey)
 	register(of, emptied(remove("subscribers-delete", "/v1/subscribers/{name}", "Delete a subscriber with its consumer")), subscribers.delete)
 
 	register(of, get("specs-list", "/v1/specs", "List what was made over the API, as the configuration file would have it"), h.listSpecs)

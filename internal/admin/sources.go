@@ -45,11 +45,6 @@ func (h *Handler) sourceEntries() entries[config.Source, api.Source] {
 		func(c config.Source) (env, name string) { return c.Env, c.Name }, wireSource}
 }
 
-func (h *Handler) subscriberEntries() entries[config.Subscriber, api.Subscriber] {
-	return entries[config.Subscriber, api.Subscriber]{h, managed.Subscribers, "There is no subscriber of that name in this environment.", h.config.Managed.Subscribers,
-		func(c config.Subscriber) (env, name string) { return c.Env, c.Name }, wireSubscriber}
-}
-
 // ofCaller are those of the caller's environment, of the file where both have a
 // name.
 func (e entries[C, W]) ofCaller(ctx context.Context) []managed.Listed[C] {
@@ -155,33 +150,9 @@ func wireSource(l managed.Listed[config.Source]) api.Source {
 	return s
 }
 
-func wireSubscriber(l managed.Listed[config.Subscriber]) api.Subscriber {
-	c := l.Config
-	s := api.Subscriber{Name: c.Name, ID: wireID(subscriberID, l.ID()), Env: c.Env, Events: c.Events, NKey: c.NKey, ManagedBy: "file"}
-	if c.AllEvents {
-		s.Events = []string{string(event.AllEvents)}
-	}
-	if l.Entry != nil {
-		s.Name, s.Env, s.ManagedBy, s.CreatedAt, s.UpdatedAt = l.Entry.Name, string(l.Entry.Env), "api", l.Entry.CreatedAt, l.Entry.UpdatedAt
-		if l.Problem != nil {
-			s.Problem = l.Problem.Error()
-		}
-	}
-	if s.Events == nil {
-		s.Events = []string{}
-	}
-	s.Stream = bus.StreamName(event.Env(s.Env))
-	return s
-}
-
-// sourceBody and subscriberBody are requests that say what an entry shall be.
+// sourceBody is a request that says what a source shall be.
 type sourceBody struct {
 	Body    api.SourceSpec
-	RawBody []byte
-}
-
-type subscriberBody struct {
-	Body    api.SubscriberSpec
 	RawBody []byte
 }
 
@@ -197,18 +168,4 @@ func (h *Handler) updateSource(ctx context.Context, in *struct {
 },
 ) (*entryOutput[api.Source], error) {
 	return h.sourceEntries().update(ctx, in.Name, in.IfMatch, in.RawBody, h.updater(in.Extent))
-}
-
-func (h *Handler) createSubscriber(ctx context.Context, in *subscriberBody) (*entryOutput[api.Subscriber], error) {
-	return h.subscriberEntries().create(ctx, in.RawBody)
-}
-
-func (h *Handler) updateSubscriber(ctx context.Context, in *struct {
-	EntryPath
-	Match
-	Extent
-	subscriberBody
-},
-) (*entryOutput[api.Subscriber], error) {
-	return h.subscriberEntries().update(ctx, in.Name, in.IfMatch, in.RawBody, h.updater(in.Extent))
 }

@@ -78,7 +78,7 @@ func (a *App) assemble() (assembly, error) {
 		}
 		all.subscribers = append(all.subscribers, subscriber)
 		if l.Config.NKey != "" {
-			all.users = append(all.users, bus.User{Name: l.Config.Name, Env: event.Env(l.Config.Env), NKey: l.Config.NKey})
+			all.users = append(all.users, bus.User{Name: l.Config.Name, Env: event.Env(l.Config.Env), NKeys: append([]string{l.Config.NKey}, l.Config.OldNKeys...)})
 		}
 	}
 	return all, errors.Join(problems...)

@@ -22,6 +22,9 @@ func Check(c *config.Config) error {
 			problems.Add(s.Pos, "%v", err)
 		}
 	}
+	for key, err := range serverTLSProblems(c.NATS.Embedded.TLS) {
+		problems.Add(c.Position("nats.embedded.tls."+key), "%v", err)
+	}
 	guard, err := deliver.NewGuard(c.Deliver.AllowNetworks)
 	if err != nil {
 		problems.Add(c.Position("deliver.allow_networks"), "%v", err)
@@ -47,6 +50,16 @@ func Check(c *config.Config) error {
 		}
 	}
 	return problems.Err(nil)
+}
+
+// serverTLSProblems returns what is wrong with the PEM texts, by key.
+func serverTLSProblems(t config.ServerTLS) map[string]error {
+	problems := deliver.NewTLS(t.ClientCA, t.Cert, t.Key.Reveal()).Problems()
+	if err, found := problems["ca"]; found {
+		delete(problems, "ca")
+		problems["client_ca"] = err
+	}
+	return problems
 }
 
 // Warning is of something that may be meant.

@@ -42,6 +42,11 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 	if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 		return err
 	}
+	if c.NATS.UseEmbedded() {
+		if err := a.bus.SetTLS(busTLS(c.NATS.Embedded.TLS)); err != nil {
+			return err
+		}
+	}
 	a.client.Close() // connections that are open were checked against the networks before
 	if err := a.applyLists(ctx, c); err != nil {
 		return err
@@ -72,6 +77,14 @@ func (a *App) applyLists(ctx context.Context, c *config.Config) error {
 	return a.list()
 }
 
+// fixedNATS is what cannot change: of the certificates, whether there are any.
+func fixedNATS(n config.NATS) config.NATS {
+	if n.Embedded.TLS != (config.ServerTLS{}) {
+		n.Embedded.TLS = config.ServerTLS{Cert: "given"}
+	}
+	return n
+}
+
 // needRestart names the settings that differ and cannot change in a running
 // process.
 func needRestart(old, next *config.Config) []string {
@@ -82,7 +95,7 @@ func needRestart(old, next *config.Config) []string {
 	}{
 		{"roles", old.Roles, next.Roles},
 		{"listen", old.Listen, next.Listen},
-		{"nats", old.NATS, next.NATS},
+		{"nats", fixedNATS(old.NATS), fixedNATS(next.NATS)},
 		{"deliver.disable_after", old.Deliver.DisableAfter, next.Deliver.DisableAfter},
 		{"log", old.Log, next.Log},
 	} {

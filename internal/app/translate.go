@@ -37,6 +37,7 @@ func busConfig(c *config.Config, logger *slog.Logger, meter metric.Meter) bus.Co
 			Listen:     nats.Embedded.Listen,
 			Durability: bus.Durability(nats.Embedded.Durability),
 			Users:      busUsers(c),
+			TLS:        busTLS(c.NATS.Embedded.TLS),
 		}
 		return translated
 	}
@@ -45,15 +46,20 @@ func busConfig(c *config.Config, logger *slog.Logger, meter metric.Meter) bus.Co
 		Creds:   []byte(nats.Creds.Reveal()),
 		Context: nats.Context,
 		TLS:     bus.TLS{CA: []byte(nats.TLS.CA), Cert: []byte(nats.TLS.Cert), Key: []byte(nats.TLS.Key.Reveal())},
+		Signing: bus.Signing{Key: []byte(nats.Signing.Key.Reveal()), Account: nats.Signing.Account},
 	}
 	return translated
+}
+
+func busTLS(t config.ServerTLS) bus.ServerTLS {
+	return bus.ServerTLS{Cert: []byte(t.Cert), Key: []byte(t.Key.Reveal()), ClientCA: []byte(t.ClientCA)}
 }
 
 func busUsers(c *config.Config) []bus.User {
 	var users []bus.User
 	for _, s := range c.Subscribers {
 		if s.NKey != "" {
-			users = append(users, bus.User{Name: s.Name, Env: event.Env(s.Env), NKey: s.NKey})
+			users = append(users, bus.User{Name: s.Name, Env: event.Env(s.Env), NKeys: append([]string{s.NKey}, s.OldNKeys...)})
 		}
 	}
 	return users
@@ -157,7 +163,7 @@ func authorization(a config.Auth) string {
 func endpointTLS(t config.TLS) deliver.TLS { return deliver.NewTLS(t.CA, t.Cert, t.Key.Reveal()) }
 
 func fanoutSubscriber(s config.Subscriber) fanout.Subscriber {
-	return fanout.Subscriber{Name: s.Name, Env: event.Env(s.Env), Events: patterns(s.Events, s.AllEvents)}
+	return fanout.Subscriber{Name: s.Name, Env: event.Env(s.Env), Events: patterns(s.Events, s.AllEvents), AckWait: s.AckWait, MaxDeliver: s.MaxDeliver}
 }
 
 // patterns trusts what the configuration has checked.

@@ -3,10 +3,12 @@ package bus
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -60,7 +62,9 @@ type Bus struct {
 	index   *index
 	storage *storage
 	space   *space // of the embedded server's volume, or nil
-	users   *users // of the embedded server, or nil
+	gate    *gate  // of the embedded server, or nil
+
+	tls atomic.Pointer[tls.Config] // of the embedded server's address; nil for none
 
 	// Two connections, so that a slow consumer cannot hold up a publish.
 	publishing, consuming *nats.Conn
@@ -95,12 +99,15 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 			return b, err
 		}
 		b.space = newSpace(config.Embedded.StoreDir, config.Logger)
+		if config.Embedded.Listen != "" {
+			b.tasks.Go(func() { b.gate.guard(background, config.Logger) })
+		}
 	}
 	if err := b.connect(ctx); err != nil {
 		return b, err
 	}
 	if config.Embedded == nil {
-		if err := b.checkServer(); err != nil {
+		if err := errors.Join(b.checkServer(), b.checkSigning()); err != nil {
 			return b, err
 		}
 	}

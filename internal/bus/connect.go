@@ -20,6 +20,7 @@ type External struct {
 	Creds   []byte // the text of a .creds file; may be empty
 	Context string // a context of the nats CLI, used instead of URL and Creds; may be empty
 	TLS     TLS
+	Signing Signing
 }
 
 // TLS holds PEM texts; empty ones are not used.
@@ -84,7 +85,7 @@ func (b *Bus) dial(ctx context.Context, name string, closed nats.ConnHandler) (*
 		}),
 	}
 	if b.server != nil {
-		conn, err := nats.Connect("", append(options, nats.InProcessServer(b.server), b.users.option())...)
+		conn, err := nats.Connect("", append(options, nats.InProcessServer(b.server), b.gate.option())...)
 		if err != nil {
 			return nil, fmt.Errorf("connect to the embedded server: %w", err)
 		}

@@ -115,7 +115,7 @@ func (b *Bus) probe(ctx context.Context) error {
 	// The server refuses what is meant for a stream of another name.
 	elsewhere := nats.Header{"Nats-Expected-Stream": {"jethook-probe"}}
 	for _, env := range event.Envs() {
-		for _, root := range []string{event.SubjectRoot, RetryWait, RetryDue, DeadRoot, AttemptsRoot} {
+		for _, root := range []string{event.SubjectRoot, Again, RetryWait, RetryDue, DeadRoot, AttemptsRoot} {
 			ask(root+"."+string(env)+".jethook.probe", elsewhere, "")
 		}
 	}

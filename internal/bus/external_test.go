@@ -154,7 +154,7 @@ func TestAnAccountThatIsNearlyFullIsWarnedOf(t *testing.T) {
 
 func TestAnAccountWithTooFewStreamsIsRefused(t *testing.T) {
 	_, err := opened(t, external(t, "\n"+user("jetstream: {max_streams: 4}", "")))
-	if err == nil || !strings.Contains(err.Error(), "five streams and seven buckets") {
+	if err == nil || !strings.Contains(err.Error(), "six streams and seven buckets") {
 		t.Errorf("error %v, want one that says how many streams there must be", err)
 	}
 }

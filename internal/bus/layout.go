@@ -20,6 +20,9 @@ const (
 	Retry    = "RETRY"    // work queue of pointers to events that are due again
 	Dead     = "DEAD"     // pointers to events that will not be tried again
 	Attempts = "ATTEMPTS" // records of delivery attempts
+	// Exhausted has the server's advisories about events that subscribers did not
+	// acknowledge, or refused.
+	Exhausted = "EXHAUSTED"
 
 	Endpoints = "ENDPOINTS" // bucket: the state of endpoints that replicas share
 	Secrets   = "SECRETS"   // bucket: generated secrets, encrypted
@@ -39,6 +42,7 @@ const (
 // Roots of the subjects of those streams; the next tokens are environment and
 // endpoint.
 const (
+	Again        = "again"      // in the event streams: {env}.{subscriber}.{source}.{event}
 	RetryWait    = "retry.wait" // a scheduled message: {env}.{endpoint}.{sequence}
 	RetryDue     = "retry.due"
 	DeadRoot     = "dead"
@@ -65,7 +69,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 		all = append(all, jetstream.StreamConfig{
 			Name:        StreamName(env),
 			Description: "events received in " + string(env),
-			Subjects:    []string{event.SubjectRoot + "." + string(env) + ".>"},
+			Subjects:    []string{event.SubjectRoot + "." + string(env) + ".>", Again + "." + string(env) + ".>"},
 			Storage:     jetstream.FileStorage,
 			Retention:   jetstream.LimitsPolicy,
 			Discard:     jetstream.DiscardNew, // full refuses; nothing undelivered is dropped to make room
@@ -76,7 +80,7 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 			AllowDirect: true,
 		})
 	}
-	return append(all,
+	return append(all, b.exhausted(),
 		jetstream.StreamConfig{
 			Name:        Retry,
 			Description: "deliveries that are due again; no limits, for a limit would drop them",
@@ -103,6 +107,22 @@ func (b *Bus) streams() []jetstream.StreamConfig {
 			Discard: jetstream.DiscardOld, MaxAge: attemptsMaxAge, MaxBytes: attemptsMaxBytes,
 			Replicas: limits.Replicas, AllowDirect: true,
 		})
+}
+
+// exhausted takes the advisories about consumers of the event streams.
+func (b *Bus) exhausted() jetstream.StreamConfig {
+	stream := jetstream.StreamConfig{
+		Name:        Exhausted,
+		Description: "events that subscribers did not acknowledge, or refused, before they are stored as dead",
+		Storage:     jetstream.FileStorage, Retention: jetstream.WorkQueuePolicy,
+		MaxAge: b.config.Stream.MaxAge, Replicas: b.config.Stream.Replicas, AllowDirect: true,
+	}
+	for name := range eventStreams() {
+		for _, kind := range []string{"MAX_DELIVERIES", "MSG_TERMINATED"} {
+			stream.Subjects = append(stream.Subjects, advisories+kind+"."+name+".*")
+		}
+	}
+	return stream
 }
 
 // ensureLayout creates what is missing and brings what differs back to its
@@ -241,7 +261,7 @@ func explain(err error) error {
 	case 10074, 10005:
 		return fmt.Errorf("%w: lower nats.stream.replicas or add servers", err)
 	case 10026, 10027, 10120:
-		return fmt.Errorf("%w: raise the account's limits; jethook keeps five streams and seven buckets, which are streams too, and two consumers for each endpoint", err)
+		return fmt.Errorf("%w: raise the account's limits; jethook keeps six streams and seven buckets, which are streams too, and two consumers for each endpoint", err)
 	case 10113:
 		return fmt.Errorf("%w: lift that demand, for RETRY and DEAD have no limit that could drop deliveries", err)
 	}

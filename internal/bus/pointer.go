@@ -25,7 +25,10 @@ func WaitSubjects(env event.Env, endpoint string) string {
 	return RetryWait + "." + string(env) + "." + endpoint + ".*"
 }
 
-// pointed is an event that a message of RETRY or DEAD names.
+// advisories begin the subjects of what the server tells about consumers.
+const advisories = "$JS.EVENT.ADVISORY.CONSUMER."
+
+// pointed is an event that a message of RETRY, DEAD or EXHAUSTED names.
 type pointed struct {
 	env      event.Env
 	endpoint string
@@ -47,6 +50,9 @@ func pointedBy(subject string, header nats.Header, data []byte) (pointed, bool) 
 		p.env, p.endpoint, number = event.Env(tokens[0]), tokens[1], tokens[len(tokens)-1]
 		return true
 	}
+	if strings.HasPrefix(subject, advisories) {
+		return exhaustedBy(data)
+	}
 	switch {
 	case place(RetryWait):
 	case place(RetryDue):
@@ -59,6 +65,24 @@ func pointedBy(subject string, header nats.Header, data []byte) (pointed, bool) 
 	}
 	p.sequence, err = strconv.ParseUint(number, 10, 64)
 	return p, err == nil
+}
+
+// exhaustedBy reads an advisory about an event of a subscriber.
+func exhaustedBy(data []byte) (pointed, bool) {
+	var told struct {
+		Stream   string `json:"stream"`
+		Consumer string `json:"consumer"`
+		Sequence uint64 `json:"stream_seq"`
+	}
+	if err := json.Unmarshal(data, &told); err != nil {
+		return pointed{}, false
+	}
+	for _, env := range event.Envs() {
+		if StreamName(env) == told.Stream {
+			return pointed{env, told.Consumer, told.Sequence}, true
+		}
+	}
+	return pointed{}, false
 }
 
 // DeadSequence reads the sequence of the event that the body of a message in

@@ -33,7 +33,7 @@ func eventStreams() iter.Seq[string] {
 	}
 }
 
-// serverAccount is the embedded server's only account.
+// serverAccount is the embedded server's account that has the streams.
 const serverAccount = "$G"
 
 func streamsDir(storeDir string) string {

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -20,6 +21,8 @@ type Embedded struct {
 	// 127.0.0.1:4222; empty opens no port.
 	Listen     string
 	Durability Durability
+	// TLS is that of Listen; the zero value is none.
+	TLS ServerTLS
 	// Users may connect to Listen, each to its own consumer and nothing else.
 	Users []User
 }
@@ -34,6 +37,8 @@ const (
 	// maxStore leaves the limits to the streams': the server would otherwise
 	// take three quarters of what happens to be free at start.
 	maxStore = 1 << 50
+	// maxConnections bounds those to the embedded server, the bridge's own too.
+	maxConnections = 10_000
 )
 
 func (b *Bus) startServer() error {
@@ -54,7 +59,13 @@ func (b *Bus) startServer() error {
 	if err := b.cursors.distrust(embedded.StoreDir); err != nil {
 		return err
 	}
-	if b.users, err = newUsers(embedded.Users); err != nil {
+	if err := checkUsers(embedded.Users); err != nil {
+		return err
+	}
+	if b.gate, err = newGate(); err != nil {
+		return err
+	}
+	if err := b.SetTLS(embedded.TLS); err != nil {
 		return err
 	}
 	options, err := b.serverOptions()
@@ -69,7 +80,11 @@ func (b *Bus) startServer() error {
 	if !b.server.ReadyForConnections(startTimeout) {
 		return errors.New("start the embedded NATS server: it was not ready in time; its log lines say why")
 	}
-	return nil
+	b.gate.server = b.server
+	if err := b.gate.export(); err != nil {
+		return fmt.Errorf("offer durables to subscribers: %w", err)
+	}
+	return b.gate.set(embedded.Users)
 }
 
 func (b *Bus) serverOptions() (*server.Options, error) {
@@ -85,7 +100,11 @@ func (b *Bus) serverOptions() (*server.Options, error) {
 		JetStreamMaxMemory:     64 << 20,
 		MaxPayload:             maxPayload,
 		MaxControlLine:         4096,
-		Nkeys:                  b.users.nkeys(),
+		MaxConn:                maxConnections,
+		// Users come and go without a reload of the server, which would forget what
+		// pull requests of the others wait for.
+		CustomClientAuthentication: b.gate,
+		AlwaysEnableNonce:          true,
 	}
 	options.JetStreamLimits.DefaultMaxConsumers = -1 // the server's own limit is 1000 a stream
 	if embedded.Listen == "" {
@@ -102,30 +121,26 @@ func (b *Bus) serverOptions() (*server.Options, error) {
 	if options.Port == 0 {
 		options.Port = server.RANDOM_PORT
 	}
+	if b.tls.Load() != nil {
+		options.TLS, options.TLSVerify = true, len(embedded.TLS.ClientCA) > 0
+		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return b.tls.Load(), nil
+		}}
+	}
 	return options, nil
 }
 
 // SetUsers replaces the users of the embedded server. Connections of users that
-// are gone are closed. It is an error where the bus is an external one, whose
+// are gone, and of those whose keys are, are closed. It is an error where the bus is an external one, whose
 // users are its operator's.
 func (b *Bus) SetUsers(list []User) error {
 	if b.server == nil {
 		return errors.New("the users of an external bus are not jethook's to set")
 	}
-	if err := b.users.set(list); err != nil {
+	if err := checkUsers(list); err != nil {
 		return err
 	}
-	options, err := b.serverOptions()
-	if err != nil {
-		return err
-	}
-	if options.Port == server.RANDOM_PORT {
-		options.Port = b.server.Addr().(*net.TCPAddr).Port
-	}
-	if err := b.server.ReloadOptions(options); err != nil {
-		return fmt.Errorf("reload the embedded server's users: %w", err)
-	}
-	return nil
+	return b.gate.set(list)
 }
 
 // Addr returns the address the embedded server listens on, or nil.

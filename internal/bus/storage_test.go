@@ -53,7 +53,7 @@ func TestTheGaugesSayHowMuchRoomThereIs(t *testing.T) {
 	delete(got, "jethook.storage.used EVENTS_PROD")
 	want := map[string]int64{"jethook.storage.limit EVENTS_PROD": 64 << 20, "jethook.storage.limit EVENTS_TEST": 64 << 20,
 		"jethook.storage.limit ATTEMPTS": attemptsMaxBytes}
-	for _, name := range []string{"EVENTS_TEST", "RETRY", "DEAD", "ATTEMPTS"} {
+	for _, name := range []string{"EVENTS_TEST", "RETRY", "DEAD", "ATTEMPTS", "EXHAUSTED"} {
 		want["jethook.storage.used "+name] = 0
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

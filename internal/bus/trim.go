@@ -140,7 +140,8 @@ func (t *trimmer) report(env event.Env, full int, first need) {
 // the other way around, an event could leave its consumer between the two and
 // be seen in neither. For the same reason RETRY comes before DEAD, where a
 // pointer ends, and what was added to it meanwhile is read after DEAD, from
-// where a dead event that is tried again comes back.
+// where a dead event that is tried again comes back. What a subscriber has not
+// acknowledged moves from its consumer by way of EXHAUSTED to DEAD.
 func (t *trimmer) needed(ctx context.Context, env event.Env, stream jetstream.Stream) (need, int, error) {
 	info := stream.CachedInfo()
 	begin := info.State.FirstSeq
@@ -155,11 +156,14 @@ func (t *trimmer) needed(ctx context.Context, env event.Env, stream jetstream.St
 		return nil
 	}
 	retries := func(m *jetstream.RawStreamMsg) error {
-		if p, ok := pointedBy(m.Subject, m.Header, nil); ok && p.env == env && p.sequence >= begin {
+		if p, ok := pointedBy(m.Subject, m.Header, m.Data); ok && p.env == env && p.sequence >= begin {
 			first.lower(need{p.sequence, "retries of endpoint " + p.endpoint,
 				"they end by themselves with the endpoint's retry; removing the endpoint ends them at once", Retry, m.Sequence})
 		}
 		return enough()
+	}
+	if _, err := t.read(ctx, Exhausted, 0, retries); err != nil || first.sequence <= begin {
+		return first, 0, err
 	}
 	next, err := t.read(ctx, Retry, 0, retries)
 	if err != nil || first.sequence <= begin {

@@ -1,8 +1,13 @@
 package bus
 
 import (
+	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -13,24 +18,54 @@ import (
 
 // User is a service that consumes one durable with a NATS client of its own.
 type User struct {
-	// Name is the durable's name; the client's inbox prefix is _INBOX_{Name}.
+	// Name is the durable's name; the client's inbox prefix is InboxPrefix.
 	Name string
 	Env  event.Env
-	// NKey is the user's public key (U…).
-	NKey string
+	// NKeys are the public keys (U…) that are valid, at least one.
+	NKeys []string
 }
 
-// users are those who may connect to the embedded server: the bridge itself,
-// with a key made at start that never leaves the process, and the configured.
-type users struct {
+// InboxPrefix returns what the inboxes of a subscriber's client begin with.
+func InboxPrefix(name string) string { return "_INBOX_" + name }
+
+// PublishSubjects returns all that a client needs to publish to for consuming a
+// durable. To create one is not among them, for its filter is in the request. The
+// acknowledgements have as many tokens as the server writes: with > at their end
+// the second form, of servers that write it, would be the first form of any other
+// durable.
+func PublishSubjects(env event.Env, name string) []string {
+	durable := StreamName(env) + "." + name
+	return []string{
+		"$JS.API.CONSUMER.INFO." + durable,
+		"$JS.API.CONSUMER.MSG.NEXT." + durable,
+		"$JS.ACK." + durable + ".*.*.*.*.*",
+		"$JS.ACK.*.*." + durable + ".*.*.*.*.*",
+		"$JS.ACK.*.*." + durable + ".*.*.*.*.*.*",
+	}
+}
+
+// gate admits connections to the embedded server: the bridge itself, with a key
+// made at start that never leaves the process, and the users. Each user is in an
+// account of its own, which imports its three requests and nothing else from that
+// of the streams. Permissions alone would not do: a pull request names where the
+// server publishes what it answers, which it does with rights of its own, so that
+// a user beside the streams could have it delete them.
+type gate struct {
+	server *server.Server
 	bridge nkeys.KeyPair
 	public string
 
-	mu   sync.Mutex
-	list []User
+	mu    sync.Mutex
+	users map[string]admission // by public key
 }
 
-func newUsers(list []User) (*users, error) {
+// admission is what a key is admitted to.
+type admission struct {
+	account     *server.Account
+	permissions *server.Permissions
+}
+
+func newGate() (*gate, error) {
 	bridge, err := nkeys.CreateUser()
 	if err != nil {
 		return nil, fmt.Errorf("make the bridge's own key: %w", err)
@@ -39,49 +74,175 @@ func newUsers(list []User) (*users, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the bridge's own key: %w", err)
 	}
-	u := &users{bridge: bridge, public: public}
-	return u, u.set(list)
-}
-
-func (u *users) set(list []User) error {
-	for _, user := range list {
-		if !nkeys.IsValidPublicUserKey(user.NKey) {
-			return fmt.Errorf("subscriber %q: nkey is not the public key of a user (U…): make one with `nk -gen user -pubout`", user.Name)
-		}
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.list = list
-	return nil
+	return &gate{bridge: bridge, public: public}, nil
 }
 
 // option authenticates the bridge's own connections.
-func (u *users) option() nats.Option {
-	return nats.Nkey(u.public, u.bridge.Sign)
+func (g *gate) option() nats.Option {
+	return nats.Nkey(g.public, g.bridge.Sign)
 }
 
-func (u *users) nkeys() []*server.NkeyUser {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	all := []*server.NkeyUser{{Nkey: u.public}}
-	for _, user := range u.list {
-		all = append(all, &server.NkeyUser{Nkey: user.NKey, Permissions: user.permissions()})
+// Check is server.Authentication.
+func (g *gate) Check(c server.ClientAuthentication) bool {
+	of := c.GetOpts()
+	if c.Kind() != server.CLIENT || !signed(of.Nkey, of.Sig, c.GetNonce()) {
+		return false
 	}
-	return all
+	if of.Nkey == g.public {
+		c.RegisterUser(&server.User{Username: "jethook"})
+		return true
+	}
+	g.mu.Lock()
+	to, known := g.users[of.Nkey]
+	g.mu.Unlock()
+	if known {
+		c.RegisterUser(&server.User{Username: to.account.Name, Account: to.account, Permissions: to.permissions})
+	}
+	return known
 }
 
-// permissions are the least with which a client can consume its durable: the
-// filter of a durable is in the request that creates it, so creating is not
-// among them. Acknowledgements have two forms of subject.
+// signed reports whether the owner of the key has signed the nonce.
+func signed(public, signature string, nonce []byte) bool {
+	raw, err := base64.RawURLEncoding.DecodeString(signature)
+	if err != nil || len(nonce) == 0 {
+		return false
+	}
+	key, err := nkeys.FromPublicKey(public)
+	return err == nil && key.Verify(nonce, raw) == nil
+}
+
+func checkUsers(list []User) error {
+	for _, user := range list {
+		for _, key := range user.NKeys {
+			if !nkeys.IsValidPublicUserKey(key) {
+				return fmt.Errorf("subscriber %q: nkey is not the public key of a user (U…): make one with `nk -gen user -pubout`", user.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// set replaces the users.
+func (g *gate) set(list []User) error {
+	users := make(map[string]admission)
+	for _, user := range list {
+		account, err := g.account(user)
+		if err != nil {
+			return fmt.Errorf("account of subscriber %s/%s: %w", user.Env, user.Name, err)
+		}
+		for _, key := range user.NKeys {
+			if _, taken := users[key]; !taken { // the file's come first
+				users[key] = admission{account, user.permissions()}
+			}
+		}
+	}
+	g.mu.Lock()
+	before := g.users
+	g.users = users
+	g.mu.Unlock()
+	return g.disconnect(func(key string) bool {
+		now, known := users[key]
+		return before[key].account != nil && (!known || now.account != before[key].account)
+	})
+}
+
+// account returns the user's account, which stays as long as the process runs:
+// nobody without a key gets in.
+func (g *gate) account(of User) (*server.Account, error) {
+	account, isNew := g.server.LookupOrRegisterAccount("subscriber_" + string(of.Env) + "_" + of.Name)
+	if !isNew {
+		return account, nil
+	}
+	for _, subject := range PublishSubjects(of.Env, of.Name)[:3] {
+		if err := account.AddServiceImport(g.server.GlobalAccount(), subject, subject); err != nil {
+			return nil, fmt.Errorf("import %s: %w", subject, err)
+		}
+	}
+	return account, nil
+}
+
+// MaxPullExpiry is how long a subscriber's request for events may wait. It is less
+// than answerTime.
+const MaxPullExpiry = time.Minute
+
+const (
+	// answerTime is how long the server remembers where the answers to a request
+	// for events go. It does so while the client listens there, for 300 bytes each.
+	answerTime = 90 * time.Second
+	// maxAnswers bounds the requests that are remembered, to some 300 MB.
+	maxAnswers = 1_000_000
+	// crowdPause is between two looks at how many there are.
+	crowdPause = time.Second
+)
+
+// export offers accounts of users what they import. A request for events has many
+// answers.
+func (g *gate) export() error {
+	const next = "$JS.API.CONSUMER.MSG.NEXT.*.*"
+	of := g.server.GlobalAccount()
+	return errors.Join(
+		of.AddServiceExport("$JS.API.CONSUMER.INFO.*.*", nil),
+		of.AddServiceExportWithResponse(next, server.Streamed, nil),
+		of.SetServiceExportResponseThreshold(next, answerTime),
+		of.AddServiceExport("$JS.ACK.*.*.*.*.*.*.*", nil),
+	)
+}
+
+// guard disconnects who asks for more than the server can remember, until ctx ends.
+func (g *gate) guard(ctx context.Context, logger *slog.Logger) {
+	ticker := time.NewTicker(crowdPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+		if g.server.GlobalAccount().NumPendingAllResponses() <= maxAnswers {
+			continue
+		}
+		busiest, err := g.busiest()
+		if err == nil && busiest.Cid != 0 {
+			logger.Warn("subscriber sends more requests than can be answered and is disconnected", "account", busiest.Account, "address", busiest.IP)
+			err = g.server.DisconnectClientByID(busiest.Cid)
+		}
+		if err != nil {
+			logger.Warn("subscriber that sends too many requests cannot be disconnected", "error", err)
+		}
+	}
+}
+
+// busiest is the user's connection that has sent the most.
+func (g *gate) busiest() (busiest server.ConnInfo, err error) {
+	connections, err := g.server.Connz(&server.ConnzOptions{Username: true, Sort: server.ByInMsgs, Limit: maxConnections})
+	if err != nil {
+		return busiest, err
+	}
+	for _, c := range connections.Conns {
+		if c.AuthorizedUser != g.public && c.InMsgs > busiest.InMsgs {
+			busiest = *c
+		}
+	}
+	return busiest, nil
+}
+
+// disconnect ends the connections of some keys.
+func (g *gate) disconnect(gone func(key string) bool) error {
+	connections, err := g.server.Connz(&server.ConnzOptions{Username: true, Limit: maxConnections})
+	if err != nil {
+		return err
+	}
+	for _, c := range connections.Conns {
+		if gone(c.AuthorizedUser) {
+			err = errors.Join(err, g.server.DisconnectClientByID(c.Cid))
+		}
+	}
+	return err
+}
+
 func (u User) permissions() *server.Permissions {
-	stream := StreamName(u.Env)
 	return &server.Permissions{
-		Publish: &server.SubjectPermission{Allow: []string{
-			"$JS.API.CONSUMER.INFO." + stream + "." + u.Name,
-			"$JS.API.CONSUMER.MSG.NEXT." + stream + "." + u.Name,
-			"$JS.ACK." + stream + "." + u.Name + ".>",
-			"$JS.ACK.*.*." + stream + "." + u.Name + ".>",
-		}},
-		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX_" + u.Name + ".>"}},
+		Publish:   &server.SubjectPermission{Allow: PublishSubjects(u.Env, u.Name)},
+		Subscribe: &server.SubjectPermission{Allow: []string{InboxPrefix(u.Name) + ".>"}},
 	}
 }

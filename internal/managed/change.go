@@ -204,6 +204,8 @@ func (s *Store) Update(ctx context.Context, e Entry, patch map[string]any) (Entr
 	e.spec = merge(e.spec, patch)
 	if secrets, given := patch["secrets"]; given && secrets != nil {
 		e.retiring = nil // whoever names the secrets names all that are valid
+	} else if _, given := patch["nkey"]; given && e.Kind == Subscribers {
+		e.retiring = nil
 	} else if err == nil && e.Kind == Endpoints {
 		e.restyle(before)
 	}

@@ -29,6 +29,13 @@ func (e Entry) replacedBy(spec map[string]any) Entry {
 			e.spec[key] = value
 		}
 	}
+	if e.Kind == Subscribers && e.spec["nkey"] == nil { // one that was made here, perhaps
+		for _, key := range []string{"nkey", "old_nkeys"} {
+			if value, had := old.spec[key]; had {
+				e.spec[key] = value
+			}
+		}
+	}
 	switch {
 	case len(e.secrets()) == 0:
 		delete(e.spec, "secrets")

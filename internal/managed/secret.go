@@ -21,8 +21,35 @@ const maxRetiring = 4
 // caller's where that is not empty. For overlap, at most MaxOverlap, those that
 // were valid until now stay so beside it. The errors are those of Update.
 func (s *Store) Rotate(ctx context.Context, e Entry, secret config.Secret, overlap time.Duration) (Entry, error) {
+	if err := s.retire(&e, e.secrets(), overlap); err != nil {
+		return Entry{}, err
+	}
+	e.spec = merge(e.spec, map[string]any{"secrets": nil})
+	if !secret.Empty() {
+		e.spec["secrets"] = []any{secret.Reveal()}
+	}
+	return s.replace(ctx, e, nil)
+}
+
+// RotateNKey replaces a subscriber's nkey by another public one. For overlap, at
+// most MaxOverlap, the one before stays valid beside it. The errors are those of
+// Update.
+func (s *Store) RotateNKey(ctx context.Context, e Entry, public string, overlap time.Duration) (Entry, error) {
+	var before []config.Secret
+	if text, _ := e.spec["nkey"].(string); text != "" {
+		before = append(before, config.NewSecret(text))
+	}
+	if err := s.retire(&e, before, overlap); err != nil {
+		return Entry{}, err
+	}
+	e.spec = merge(e.spec, map[string]any{"nkey": public})
+	return s.replace(ctx, e, nil)
+}
+
+// retire has what was valid until now stay so for overlap, and nothing after it.
+func (s *Store) retire(e *Entry, before []config.Secret, overlap time.Duration) error {
 	if overlap < 0 || overlap > MaxOverlap {
-		return Entry{}, &Invalid{Fields: []Field{{"body.overlap", "is not between 0s and 168h"}}}
+		return &Invalid{Fields: []Field{{"body.overlap", "is not between 0s and 168h"}}}
 	}
 	now := s.now().UTC()
 	e.retiring = slices.Clone(e.retiring)
@@ -30,19 +57,15 @@ func (s *Store) Rotate(ctx context.Context, e Entry, secret config.Secret, overl
 	if overlap == 0 {
 		e.retiring = nil
 	}
-	for _, old := range e.secrets() {
+	for _, old := range before {
 		if overlap > 0 {
 			e.retiring = append(e.retiring, retiring{old, now.Add(overlap).Truncate(time.Millisecond)})
 		}
 	}
 	if len(e.retiring) > maxRetiring {
-		return Entry{}, &Invalid{Fields: []Field{{"body.overlap", fmt.Sprintf("would leave more than %d secrets valid beside the new one; wait, or rotate without an overlap", maxRetiring)}}}
+		return &Invalid{Fields: []Field{{"body.overlap", fmt.Sprintf("would leave more than %d secrets valid beside the new one; wait, or rotate without an overlap", maxRetiring)}}}
 	}
-	e.spec = merge(e.spec, map[string]any{"secrets": nil})
-	if !secret.Empty() {
-		e.spec["secrets"] = []any{secret.Reveal()}
-	}
-	return s.replace(ctx, e, nil)
+	return nil
 }
 
 // giveSecret generates a secret for an endpoint that needs one and has none.

@@ -73,8 +73,12 @@ func (s *Store) Endpoints() []Listed[config.Endpoint] {
 
 // Subscribers returns all subscribers, those of the file first.
 func (s *Store) Subscribers() []Listed[config.Subscriber] {
-	return list(s, Subscribers, s.fileSubscribers, nameOfSubscriber, func(one *config.Config, _ *Entry, _ time.Time) config.Subscriber {
-		return one.Subscribers[0]
+	return list(s, Subscribers, s.fileSubscribers, nameOfSubscriber, func(one *config.Config, e *Entry, now time.Time) config.Subscriber {
+		found := one.Subscribers[0]
+		for _, key := range e.withRetiring(nil, now) {
+			found.OldNKeys = append(found.OldNKeys, key.Reveal())
+		}
+		return found
 	})
 }
 
