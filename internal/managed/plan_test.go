@@ -160,6 +160,27 @@ func TestReplacingAnEntryTakesTheRestBackToItsDefault(t *testing.T) {
 	}
 }
 
+func TestASubscriberThatIsReplacedKeepsTheKeyThatWasMadeForIt(t *testing.T) {
+	s, _ := openStore(t, openBus(t), filepath.Join(t.TempDir(), "keyset.json"), load(t))
+	const made, other = "UD5YC5WIGP2W4K3ONDB4NS4O2A46J7TAASC54W6YXUZGZ3JHNRVZYQHJ", "UADQ7JELB6HUTOC6FLYXWPTSXLIJWKOFK6JJZAFQIBOMM5MZLIYZDDIU"
+	e, err := s.Create(t.Context(), Subscribers, event.Prod, "", map[string]any{"name": "ledger", "all_events": true, "nkey": made})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e, err = s.Replace(t.Context(), e, map[string]any{"all_events": true, "max_deliver": 3}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Subscribers()[0].Config; got.NKey != made || got.MaxDeliver != 3 {
+		t.Errorf("replaced it is %+v", got)
+	}
+	if _, err = s.Replace(t.Context(), e, map[string]any{"all_events": true, "nkey": other}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Subscribers()[0].Config.NKey; got != other {
+		t.Errorf("its key is %s, want the one that was given", got)
+	}
+}
+
 func TestSpecsShowWhatWasGivenAndNoSecret(t *testing.T) {
 	s, _ := openStore(t, openBus(t), filepath.Join(t.TempDir(), "keyset.json"), load(t))
 	for _, name := range []string{"a", "b", "c"} {
