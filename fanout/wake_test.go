@@ -55,8 +55,10 @@ func TestAllEndpointsWakeAtOnce(t *testing.T) {
 	publish(t, b, "order.a")
 	to.counted(t, n, max(patience, time.Duration(n)*100*time.Millisecond))
 	t.Logf("%d woke in %s", n, time.Since(began))
-	if logs := r.logs.String(); strings.Contains(logs, "delivery worker ended") {
-		t.Error("a worker could not be opened at its first try")
+	for line := range strings.Lines(r.logs.String()) {
+		if strings.Contains(line, "delivery worker ended") {
+			t.Fatalf("a worker could not be opened at its first try: %s", line)
+		}
 	}
 }
 
