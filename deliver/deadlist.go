@@ -110,7 +110,7 @@ func RetryDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
 	if err != nil {
 		return err
 	}
-	p := Pointer{Env: d.Env, Endpoint: d.Endpoint, Sequence: d.Sequence, EventID: d.EventID}
+	p := Pointer{Env: d.Env, Endpoint: d.Endpoint, Sequence: d.Sequence, EventID: d.EventID, Previous: d.Previous}
 	if err := p.deliverNow(ctx, b, fmt.Sprintf("dead:%s:%d", d.EventID, d.Number)); err != nil {
 		return err
 	}
