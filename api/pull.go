@@ -13,6 +13,7 @@ type Taken struct {
 	AckBy    time.Time         `json:"ack_by" doc:"An event that is not acknowledged by then has had a failed attempt, and comes again by the endpoint's retry."`
 	Attempt  int               `json:"attempt" doc:"1 for the first."`
 	Sequence uint64            `json:"sequence" doc:"Its place in the stream of its environment."`
+	Previous *uint64           `json:"previous,omitempty" doc:"The sequence of the event that was selected for the endpoint before this one, 0 for none: nothing in between was. Absent where that is not known."`
 	Headers  map[string]string `json:"headers,omitempty" doc:"Headers of the provider that its source keeps."`
 	Event    CloudEvent        `json:"event"`
 }

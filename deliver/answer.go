@@ -223,7 +223,7 @@ func (w *Worker) followLease(ctx context.Context, l *lease, a *Attempt) error {
 	stream, message := bus.Retry, l.At(a.NextAt)
 	if a.Outcome == OutcomeDead {
 		dead := Dead{EventID: l.EventID, Type: a.EventType, Env: l.Env, Endpoint: l.Endpoint, Stream: bus.StreamName(l.Env),
-			Sequence: l.Sequence, Reason: a.Reason, Attempts: l.Attempts, FirstAttemptAt: l.FirstAttempt, LastAttemptAt: a.At, LastError: a.Error}
+			Sequence: l.Sequence, Reason: a.Reason, Attempts: l.Attempts, FirstAttemptAt: l.FirstAttempt, LastAttemptAt: a.At, LastError: a.Error, Previous: l.Previous}
 		if e := w.eventOf(ctx, l); e != nil {
 			dead.Source = e.Source
 		}

@@ -227,7 +227,7 @@ func TestAReasonSaysWhatTheEndpointDid(t *testing.T) {
 	w := &Worker{gate: g}
 	var n news
 	for i := range uint64(breakerFailures) {
-		n = w.report(&delivery{sequence: i}, &Attempt{Status: 500}, Verdict{Outcome: OutcomeRetry})
+		n = w.report(&delivery{link: link{sequence: i}}, &Attempt{Status: 500}, Verdict{Outcome: OutcomeRetry})
 	}
 	if want := "10 attempts in a row failed, the last with status 500"; !n.opened || n.reason != want {
 		t.Errorf("news %+v, want it opened because %q", n, want)

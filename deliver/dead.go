@@ -28,6 +28,7 @@ type Dead struct {
 	LastAttemptAt  time.Time `json:"last_attempt_at,omitzero"`
 	LastStatus     int       `json:"last_status,omitempty"`
 	LastError      string    `json:"last_error,omitempty"`
+	Previous       *uint64   `json:"previous,omitempty"` // that of a Pointer
 
 	// Subscriber says that Endpoint is a subscriber.
 	Subscriber bool `json:"subscriber,omitempty"`

@@ -114,7 +114,7 @@ func RetryDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
 	if d.Subscriber {
 		err = handAgain(ctx, b, stored.Event, d.Endpoint, id)
 	} else {
-		p := Pointer{Env: d.Env, Endpoint: d.Endpoint, Sequence: d.Sequence, EventID: d.EventID}
+		p := Pointer{Env: d.Env, Endpoint: d.Endpoint, Sequence: d.Sequence, EventID: d.EventID, Previous: d.Previous}
 		err = p.deliverNow(ctx, b, id)
 	}
 	if err != nil {

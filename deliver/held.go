@@ -24,13 +24,8 @@ type held struct {
 	last     map[bool]string // reply subject of the last of each source that was acknowledged, by due
 }
 
-// add reports whether the message is neither held already nor one that was
-// settled in an earlier life of the process.
+// add reports whether the message is not held already.
 func (h *held) add(d *delivery) bool {
-	if !d.key.due && h.progress.Settled(d.key.sequence) {
-		h.ack(d)
-		return false
-	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, known := h.messages[d.key]; known {

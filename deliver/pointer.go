@@ -19,6 +19,7 @@ const (
 	headerEventID      = "jethook-event-id"
 	headerAttempt      = "jethook-attempt"       // attempts made so far
 	headerFirstAttempt = "jethook-first-attempt" // RFC 3339; absent when none was made
+	headerPrevious     = "jethook-seq-previous"  // absent when it is not known
 
 	headerMsgID          = "Nats-Msg-Id"
 	headerSchedule       = "Nats-Schedule"
@@ -35,6 +36,7 @@ type Pointer struct {
 	EventID      event.ID
 	Attempts     int       // made so far
 	FirstAttempt time.Time // zero when none was made
+	Previous     *uint64   // the event that was selected for the endpoint before it, 0 for none; nil where that is not known
 }
 
 // At returns the message that has the event delivered at a time; it replaces
@@ -74,6 +76,9 @@ func (p Pointer) header() nats.Header {
 	if !p.FirstAttempt.IsZero() {
 		header[headerFirstAttempt] = []string{p.FirstAttempt.UTC().Format(time.RFC3339Nano)}
 	}
+	if p.Previous != nil {
+		header[headerPrevious] = []string{strconv.FormatUint(*p.Previous, 10)}
+	}
 	return header
 }
 
@@ -87,11 +92,15 @@ func parsePointer(env event.Env, endpoint string, header nats.Header) (Pointer, 
 		return ""
 	}
 	p := Pointer{Env: env, Endpoint: endpoint, EventID: event.ID(get(headerEventID))}
-	var problems [3]error
+	var problems [4]error
 	p.Sequence, problems[0] = strconv.ParseUint(get(headerSequence), 10, 64)
 	p.Attempts, problems[1] = strconv.Atoi(get(headerAttempt))
 	if first := get(headerFirstAttempt); first != "" {
 		p.FirstAttempt, problems[2] = time.Parse(time.RFC3339Nano, first)
+	}
+	if previous := get(headerPrevious); previous != "" {
+		p.Previous = new(uint64)
+		*p.Previous, problems[3] = strconv.ParseUint(previous, 10, 64)
 	}
 	if err := errors.Join(problems[:]...); err != nil {
 		return p, fmt.Errorf("pointer cannot be read: %w", err)

@@ -126,21 +126,31 @@ func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *del
 	}
 	d := &delivery{msg: msg, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}, place: jetstream.MsgMetadata{
 		Sequence: jetstream.SequencePair(meta.Sequence), NumDelivered: meta.NumDelivered}}
+	if !from.due && s.held.progress.Settled(d.key.sequence) { // in an earlier life of the process
+		s.note(d, s.selects(d))
+		s.held.ack(d)
+		return nil
+	}
 	if !s.held.add(d) {
+		s.note(d, false)
 		return nil // it is in work still; what settles it settles this copy too
 	}
 	if ctx.Err() != nil {
+		s.note(d, s.selects(d))
 		s.handBack(d, 0)
 		return nil
 	}
 	if !s.unpack(work, d) {
+		s.note(d, false)
 		return nil
 	}
 	if again := s.config.Replay; again != nil && d.sequence > again.End || d.event.Source == event.System && !s.endpoint.SystemEvents {
+		s.note(d, false)
 		s.settled(d)
 		return nil
 	}
 	wanted, err := s.filter.match(d.event.Data)
+	s.note(d, wanted && err == nil)
 	switch {
 	case err != nil:
 		s.attempts.Go(func() { s.bury(work, d, &Attempt{Reason: err.Error()}) })

@@ -72,7 +72,8 @@ type Taken struct {
 	Token    string // settles it
 	Attempt  int    // 1, 2, …
 	Until    time.Time
-	Sequence uint64 // in the stream of its environment
+	Sequence uint64  // in the stream of its environment
+	Previous *uint64 // as that of a Pointer
 	Event    *event.Event
 }
 

@@ -62,7 +62,7 @@ func newComposer(e Endpoint, userAgent string) (*composer, error) {
 // compose writes the headers of an attempt into its slot. The content type is the provider's,
 // untouched, as the body is. Provider headers come first, so that ours and the
 // endpoint's own win over them.
-func (c *composer) compose(in *slot, e *event.Event, number int, span trace.SpanContext, now time.Time) error {
+func (c *composer) compose(in *slot, e *event.Event, number int, at link, span trace.SpanContext, now time.Time) error {
 	in.clear()
 	header, values := in.header, in.values // one backing array for all values
 	set := func(name, value string) {
@@ -85,6 +85,12 @@ func (c *composer) compose(in *slot, e *event.Event, number int, span trace.Span
 	}
 	set("User-Agent", c.userAgent)
 	set("Jethook-Attempt", strconv.Itoa(number))
+	if at.sequence != 0 {
+		set("Jethook-Seq", strconv.FormatUint(at.sequence, 10))
+	}
+	if at.known {
+		set("Jethook-Seq-Previous", strconv.FormatUint(at.previous, 10))
+	}
 	if c.replay != "" {
 		set("Jethook-Replay", c.replay)
 	}

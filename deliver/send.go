@@ -22,7 +22,7 @@ import (
 // what follows.
 func (w *Worker) attempt(ctx context.Context, in *slot, d *delivery) (a *Attempt, n news) {
 	w.metrics.began(ctx)
-	a, verdict := w.try(ctx, in, d.event, d.attempts+1)
+	a, verdict := w.try(ctx, in, d.event, d.attempts+1, d.link)
 	a.Sequence = d.sequence
 	n = w.report(d, a, verdict)
 	defer func() {
@@ -42,11 +42,11 @@ func (w *Worker) attempt(ctx context.Context, in *slot, d *delivery) (a *Attempt
 }
 
 // try sends the event and reads the answer.
-func (w *Worker) try(ctx context.Context, in *slot, e *event.Event, number int) (*Attempt, Verdict) {
+func (w *Worker) try(ctx context.Context, in *slot, e *event.Event, number int, at link) (*Attempt, Verdict) {
 	started := time.Now()
 	a := &Attempt{EventID: e.ID, EventType: e.Type, Env: w.endpoint.Env, Endpoint: w.endpoint.Name,
 		Number: number, At: started.UTC()}
-	got := w.send(ctx, in, e, a)
+	got := w.send(ctx, in, e, a, at)
 	now := time.Now()
 	a.DurationMS = float64(now.Sub(started).Microseconds()) / 1000
 	a.Status, a.Response = got.status, got.head
@@ -65,7 +65,7 @@ func (w *Worker) try(ctx context.Context, in *slot, e *event.Event, number int) 
 }
 
 // send makes the request within the endpoint's timeout and a span of its own.
-func (w *Worker) send(ctx context.Context, in *slot, e *event.Event, a *Attempt) (got answer) {
+func (w *Worker) send(ctx context.Context, in *slot, e *event.Event, a *Attempt, at link) (got answer) {
 	in.until = a.At.Add(w.endpoint.Timeout)
 	var span trace.SpanContext
 	if w.tracer != nil {
@@ -74,7 +74,7 @@ func (w *Worker) send(ctx context.Context, in *slot, e *event.Event, a *Attempt)
 		span = s.SpanContext()
 		defer func() { endSpan(s, got) }()
 	}
-	if err := w.composer.compose(in, e, a.Number, span, a.At); err != nil {
+	if err := w.composer.compose(in, e, a.Number, at, span, a.At); err != nil {
 		return answer{err: fmt.Errorf("compose the request: %w", err)}
 	}
 	got = w.client.post(ctx, in, w.composer.target, in.header, e.Data)

@@ -73,7 +73,7 @@ func (s *shift) follow(ctx context.Context, d *delivery, a *Attempt) {
 // postpone stores a pointer that has the event delivered again at its time.
 func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
 	pointer := Pointer{Env: s.endpoint.Env, Endpoint: s.endpoint.Name, Sequence: d.sequence, EventID: d.eventID,
-		Attempts: a.Number, FirstAttempt: d.first}
+		Attempts: a.Number, FirstAttempt: d.first, Previous: d.before()}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if _, err := s.config.Bus.Put(ctx, bus.Retry, pointer.At(a.NextAt)); err != nil {
@@ -90,7 +90,7 @@ func (s *shift) bury(ctx context.Context, d *delivery, a *Attempt) {
 	dead := Dead{EventID: d.eventID, Env: s.endpoint.Env, Endpoint: s.endpoint.Name,
 		Stream: bus.StreamName(s.endpoint.Env), Sequence: d.sequence, Reason: a.Reason,
 		Attempts: max(d.attempts, a.Number), FirstAttemptAt: d.first,
-		LastAttemptAt: a.At, LastStatus: a.Status, LastError: a.Error}
+		LastAttemptAt: a.At, LastStatus: a.Status, LastError: a.Error, Previous: d.before()}
 	if d.event != nil {
 		dead.Type, dead.Source = d.event.Type, d.event.Source
 	}
@@ -142,6 +142,7 @@ func (s *shift) settled(d *delivery) {
 // a restart what was to be handed out again sooner, and then waits for AckWait.
 // It waits for the server's answer, since the server may be about to end.
 func (s *shift) handBack(d *delivery, delay time.Duration) {
+	s.giveUp(d)
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
 	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil {
 		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)

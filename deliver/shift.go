@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -19,6 +20,7 @@ type shift struct {
 	sources []source
 
 	held     held
+	chain    *bus.Chain // of the endpoint's durable; nil for a replay
 	recorder *recorder
 	attempts sync.WaitGroup
 	telling  sync.Mutex // held while the endpoint's failing or its recovery is told
@@ -39,16 +41,23 @@ type source struct {
 
 // delivery is one event on its way to the endpoint.
 type delivery struct {
-	msg      *nats.Msg
-	place    jetstream.MsgMetadata // its numbers
-	key      messageKey
-	event    *event.Event
-	eventID  event.ID
-	sequence uint64    // of the event in its stream
+	msg     *nats.Msg
+	place   jetstream.MsgMetadata // its numbers
+	key     messageKey
+	event   *event.Event
+	eventID event.ID
+	link
 	attempts int       // made so far
 	first    time.Time // of the first attempt; zero before it
 	probe    bool      // made while the breaker is open
 	round    uint32    // of the gate, when the attempt began
+}
+
+// link is an event's place among those of its endpoint.
+type link struct {
+	sequence uint64 // of the event in its stream
+	previous uint64 // of the one that was selected before it; 0 where it is the first
+	known    bool   // previous is
 }
 
 // inProgress is an acknowledgement that changes nothing for a message that is

@@ -118,9 +118,12 @@ func (t *taking) await(ctx context.Context, wait time.Duration) ([]Taken, error)
 	return t.give(ctx, got)
 }
 
+// giveBack hands back what was fetched and is not given out.
 func (t *taking) giveBack(all []fetched) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
 	for _, m := range all {
-		t.handBack(&delivery{msg: m.msg}, 0)
+		t.shift.take(over, over, m.from, m.msg)
 	}
 }
 
@@ -162,13 +165,13 @@ func (t *taking) lease(ctx context.Context, d *delivery) (*Taken, error) {
 	now := time.Now()
 	until := now.Add(t.endpoint.Timeout)
 	l := newLease(Pointer{Env: t.endpoint.Env, Endpoint: t.endpoint.Name, Sequence: d.sequence, EventID: d.eventID,
-		Attempts: d.attempts, FirstAttempt: d.first}, now)
+		Attempts: d.attempts, FirstAttempt: d.first, Previous: d.before()}, now)
 	if _, err := t.config.Bus.Put(ctx, bus.Retry, l.until(until)); err != nil {
 		t.handBack(d, unrecorded)
 		return nil, fmt.Errorf("store lease: %w", err)
 	}
 	t.settled(d)
-	return &Taken{Token: l.token(), Attempt: l.Attempts, Until: until, Sequence: d.sequence, Event: d.event}, nil
+	return &Taken{Token: l.token(), Attempt: l.Attempts, Until: until, Sequence: d.sequence, Previous: d.before(), Event: d.event}, nil
 }
 
 // offer has an event given out that is replayed, beside those that are due.

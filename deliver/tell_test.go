@@ -51,7 +51,7 @@ func TestAnOutageIsNotToldAfterItsEnd(t *testing.T) {
 	}}}
 	var opened news
 	for i := range uint64(breakerFailures) {
-		opened = s.gate.ended(&delivery{sequence: i}, signalDown, "status 500", time.Time{})
+		opened = s.gate.ended(&delivery{link: link{sequence: i}}, signalDown, "status 500", time.Time{})
 	}
 	closed := s.gate.ended(&delivery{probe: true}, signalWell, "", time.Time{})
 	if !opened.failing || !closed.recovered {

@@ -15,7 +15,7 @@ func (w *Worker) Try(ctx context.Context, e *event.Event) Attempt {
 	if own := w.composer.target.own; own != nil {
 		defer own.close()
 	}
-	a, _ := w.try(ctx, in, e, 1)
+	a, _ := w.try(ctx, in, e, 1, link{})
 	w.log(ctx, a)
 	return *a
 }

@@ -47,6 +47,9 @@ func (s *shift) unpack(ctx context.Context, d *delivery) bool {
 func (s *shift) load(ctx context.Context, d *delivery) (reason string, err error) {
 	p, err := parsePointer(s.endpoint.Env, s.endpoint.Name, d.msg.Header)
 	d.sequence, d.eventID, d.attempts, d.first = p.Sequence, p.EventID, p.Attempts, p.FirstAttempt
+	if d.known = p.Previous != nil; d.known {
+		d.previous = *p.Previous
+	}
 	if err != nil {
 		return err.Error(), nil
 	}

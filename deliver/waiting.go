@@ -86,7 +86,7 @@ func Cancel(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (co
 // pointer went its way meanwhile, the event is not dead.
 func (p Pointer) cancel(ctx context.Context, b *bus.Bus, stream jetstream.Stream, at uint64) (bool, error) {
 	d := Dead{EventID: p.EventID, Env: p.Env, Endpoint: p.Endpoint, Stream: bus.StreamName(p.Env), Sequence: p.Sequence,
-		Reason: reasonCancelled, Attempts: p.Attempts, FirstAttemptAt: p.FirstAttempt}
+		Reason: reasonCancelled, Attempts: p.Attempts, FirstAttemptAt: p.FirstAttempt, Previous: p.Previous}
 	if e, err := b.Event(ctx, p.Env, p.Sequence); err == nil && e.ID == p.EventID {
 		d.Type, d.Source = e.Type, e.Source
 	}

@@ -220,6 +220,7 @@ func (w *Worker) open(ctx context.Context) (*shift, error) {
 func (w *Worker) begin(stream jetstream.Stream, live, due jetstream.Consumer) *shift {
 	s := newShift(w, stream, source{consumer: live}, source{consumer: due, due: true})
 	s.held.progress = w.config.Bus.Progress(live.CachedInfo().Stream, w.endpoint.Name)
+	s.chain = s.held.progress.Chain()
 	return s
 }
 

@@ -68,7 +68,7 @@ func (r *Registry) followExhausted(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.buryOne(ctx, m); err != nil {
+		if err = r.buryOne(ctx, m); err != nil {
 			r.config.Logger.Warn("event of a subscriber could not be stored as dead and is tried again", "error", err)
 			err = m.NakWithDelay(buryWait)
 		} else {

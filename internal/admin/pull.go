@@ -82,7 +82,7 @@ func wireTaken(t *deliver.Taken) api.Taken {
 	if data == nil {
 		data = []byte{} // an empty body is a body
 	}
-	return api.Taken{Token: t.Token, AckBy: t.Until.UTC(), Attempt: t.Attempt, Sequence: t.Sequence, Headers: e.Header,
+	return api.Taken{Token: t.Token, AckBy: t.Until.UTC(), Attempt: t.Attempt, Sequence: t.Sequence, Previous: t.Previous, Headers: e.Header,
 		Event: api.CloudEvent{SpecVersion: "1.0", ID: string(e.ID), Source: "/" + string(e.Env) + "/" + e.Source, Type: e.Type, Time: e.Time,
 			DataContentType: e.ContentType, Traceparent: e.Traceparent, Data: data}}
 }

@@ -33,6 +33,7 @@ type cursor struct {
 	Created time.Time              `json:"created"`
 	Floor   uint64                 `json:"floor"`
 	Settled [][2]uint64            `json:"settled,omitempty"` // above the floor, from and to
+	Last    *uint64                `json:"last,omitempty"`    // event up to the floor that was selected, 0 for none; absent where it is not known
 	Config  *server.ConsumerConfig `json:"config"`
 }
 
@@ -52,8 +53,10 @@ func (c *cursors) of(streams map[string]server.StreamDetail) map[string]streamCu
 		for _, info := range stream.Consumer {
 			if info.Config.Durable != "" {
 				floor := info.AckFloor.Stream
+				progress := c.progressOf(name, info.Name)
+				settled := progress.above(info.Created, floor)
 				consumers[info.Name] = cursor{Created: info.Created, Floor: floor, Config: info.Config,
-					Settled: c.progressOf(name, info.Name).above(info.Created, floor)}
+					Settled: settled, Last: progress.chain.upTo(info.AckFloor.Consumer, floor)}
 			}
 		}
 		all[name] = streamCursors{Created: stream.Created, Consumers: consumers}

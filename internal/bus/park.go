@@ -52,7 +52,7 @@ func (b *Bus) ParkNew(ctx context.Context, stream string, config jetstream.Consu
 	if _, err := b.consumer.Consumer(ctx, stream, config.Durable); !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return err
 	}
-	b.cursors.park(stream, config.Durable, cursor{Floor: floor, Config: &own})
+	b.cursors.park(stream, config.Durable, cursor{Floor: floor, Config: &own, Last: new(uint64)})
 	return nil
 }
 
@@ -76,7 +76,8 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	entry := cursor{Created: info.Created, Floor: info.AckFloor.Stream, Config: new(server.ConsumerConfig)}
+	entry := cursor{Created: info.Created, Floor: info.AckFloor.Stream, Config: new(server.ConsumerConfig),
+		Last: b.cursors.progressOf(stream, name).chain.upTo(info.AckFloor.Consumer, info.AckFloor.Stream)}
 	if err := json.Unmarshal(data, entry.Config); err != nil {
 		return false, err
 	}
@@ -122,7 +123,7 @@ func (b *Bus) Unpark(ctx context.Context, stream, name string) error {
 	if !found {
 		next = max(entry.Floor, of.CachedInfo().State.LastSeq) + 1
 	}
-	b.cursors.progressOf(stream, name).restore(entry.Settled)
+	b.cursors.progressOf(stream, name).restore(entry.Settled, entry.Last)
 	err = b.create(ctx, of, startingAt(entry.Config, next))
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerExists) { // the answer may have been lost
 		return fmt.Errorf("consumer %s of %s: %w", name, stream, err)

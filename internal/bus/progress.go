@@ -25,6 +25,16 @@ type Progress struct {
 	spans   []span      // by their place, of events handed out once
 	again   []uint64    // those that were handed out again, in no order
 	earlier [][2]uint64 // before the restart, from and to, in order
+	chain   Chain
+}
+
+// Chain returns the chain of the durable's events, which is kept over restarts; a
+// new one that is not, where nothing is kept.
+func (p *Progress) Chain() *Chain {
+	if p == nil {
+		return new(Chain)
+	}
+	return &p.chain
 }
 
 // span is a row of events, all settled: the server numbers what it hands out,
@@ -87,8 +97,11 @@ func (p *Progress) Settled(sequence uint64) bool {
 	return i < len(p.earlier) && p.earlier[i][0] <= sequence
 }
 
-// restore begins anew with the events between from and to, in order, as settled.
-func (p *Progress) restore(settled [][2]uint64) {
+// restore begins anew with the events between from and to, in order, as settled,
+// and with the last one that was selected up to the floor, nil where that is not
+// known.
+func (p *Progress) restore(settled [][2]uint64, last *uint64) {
+	p.chain.restart(last)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.created, p.floor = time.Time{}, 0
@@ -103,6 +116,7 @@ func (p *Progress) above(created time.Time, floor uint64) [][2]uint64 {
 	defer p.mu.Unlock()
 	if !p.created.IsZero() && !p.created.Equal(created) || floor < p.floor {
 		p.spans, p.again, p.earlier = nil, nil, nil
+		p.chain.restart(nil)
 	}
 	p.created, p.floor = created, floor
 	p.spans = slices.DeleteFunc(p.spans, func(s span) bool { return s.last.stream <= floor })
@@ -157,7 +171,7 @@ func (c *cursors) progressOf(stream, consumer string) *Progress {
 	defer c.progressing.Unlock()
 	key := [2]string{stream, consumer}
 	if c.progress[key] == nil {
-		c.progress[key] = new(Progress)
+		c.progress[key] = &Progress{chain: Chain{keeps: true}}
 	}
 	return c.progress[key]
 }

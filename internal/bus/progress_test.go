@@ -187,7 +187,7 @@ func TestAConsumerInMemoryGoesOnWhereItWas(t *testing.T) {
 
 func TestWhatWasSettledPastTheEndOfAStreamThatLostItIsForgotten(t *testing.T) {
 	var p Progress
-	p.restore(upTo(9, [][2]uint64{{4, 6}, {8, 12}, {14, 15}}))
+	p.restore(upTo(9, [][2]uint64{{4, 6}, {8, 12}, {14, 15}}), nil)
 	for sequence, want := range map[uint64]bool{3: false, 4: true, 6: true, 7: false, 9: true, 10: false, 14: false} {
 		if got := p.Settled(sequence); got != want {
 			t.Errorf("event %d is settled: %t, want %t", sequence, got, want)

@@ -133,8 +133,11 @@ func (b *Bus) recreate(ctx context.Context, stream jetstream.Stream, found serve
 		}
 		floor := min(entry.Floor, found.State.LastSeq)
 		if entry.Config.MemoryStorage {
+			if entry.Last != nil && *entry.Last > floor {
+				entry.Last = nil // lost with the stream's end, and its sequence is used again
+			}
 			b.cursors.park(found.Name, name, cursor{Created: entry.Created, Floor: floor, Config: entry.Config,
-				Settled: upTo(found.State.LastSeq, entry.Settled)})
+				Settled: upTo(found.State.LastSeq, entry.Settled), Last: entry.Last})
 			inMemory++
 			continue
 		}
