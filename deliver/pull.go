@@ -141,7 +141,6 @@ func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *del
 		return nil
 	}
 	if !s.unpack(work, d) {
-		s.note(d, false)
 		return nil
 	}
 	if again := s.config.Replay; again != nil && d.sequence > again.End || d.event.Source == event.System && !s.endpoint.SystemEvents {

@@ -35,6 +35,7 @@ func (s *shift) unpack(ctx context.Context, d *delivery) bool {
 		s.handBack(d, lookAgain)
 		return false
 	case reason != "":
+		s.note(d, false)
 		s.attempts.Go(func() { s.bury(ctx, d, &Attempt{Reason: reason}) })
 		return false
 	}
