@@ -235,7 +235,7 @@ func (s *Store) write(ctx context.Context, e Entry, store func(key string, seale
 	if s.put(e.key(), e, revision, false) {
 		s.config.Changed()
 	}
-	if err := s.config.Bus.Sync(); err != nil {
+	if err := s.config.Bus.SyncBucket(ctx, bus.Managed); err != nil {
 		return Entry{}, fmt.Errorf("keep %s: %w", e, err)
 	}
 	return e, nil
@@ -272,7 +272,7 @@ func (s *Store) Delete(ctx context.Context, e Entry) error {
 	if s.put(e.key(), Entry{}, e.Revision+1, true) { // the watch tells its real revision, which is that or more
 		s.config.Changed()
 	}
-	if err := s.config.Bus.Sync(); err != nil {
+	if err := s.config.Bus.SyncBucket(ctx, bus.Managed); err != nil {
 		return fmt.Errorf("keep that %s is deleted: %w", e, err)
 	}
 	return nil
