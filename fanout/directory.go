@@ -105,18 +105,24 @@ func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	return found, d.count(ctx, env, "*", found, infos, records)
+}
+
+// count says how the endpoints are doing and what waits for them. They are those
+// that names selects.
+func (d *Directory) count(ctx context.Context, env event.Env, names string, found []Status, infos map[string]*jetstream.ConsumerInfo, records map[string]record) error {
 	stream, err := d.bus.JetStream().Stream(ctx, bus.StreamName(env))
 	if err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
+		return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 	}
 	maxAge := stream.CachedInfo().Config.MaxAge
-	dead, err := d.bus.Subjects(ctx, bus.Dead, deliver.DeadSubject(env, "*"))
+	dead, err := d.bus.Subjects(ctx, bus.Dead, deliver.DeadSubject(env, names))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	due, err := d.bus.Subjects(ctx, bus.Retry, deliver.DueSubject(env, "*"))
+	due, err := d.bus.Subjects(ctx, bus.Retry, deliver.DueSubject(env, names))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	counting, ctx := errgroup.WithContext(ctx)
 	counting.SetLimit(countsAtOnce)
@@ -143,7 +149,7 @@ func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 			return err
 		})
 	}
-	return found, counting.Wait()
+	return counting.Wait()
 }
 
 // countsAtOnce is how many endpoints' retries are counted at a time.
@@ -151,15 +157,62 @@ const countsAtOnce = 4
 
 // Get returns one endpoint, or bus.ErrNotFound.
 func (d *Directory) Get(ctx context.Context, env event.Env, name string) (Status, error) {
-	all, err := d.List(ctx, env)
+	found, infos, records, err := d.lookOne(ctx, ref{env, name})
 	if err != nil {
 		return Status{}, err
 	}
-	i := slices.IndexFunc(all, func(s Status) bool { return s.Name == name })
-	if i < 0 {
-		return Status{}, bus.ErrNotFound
+	return found[0], d.count(ctx, env, name, found, infos, records)
+}
+
+// lookOne is look for one endpoint, or bus.ErrNotFound.
+func (d *Directory) lookOne(ctx context.Context, at ref) ([]Status, map[string]*jetstream.ConsumerInfo, map[string]record, error) {
+	if !nameForm.MatchString(at.name) {
+		return nil, nil, nil, bus.ErrNotFound
 	}
-	return all[i], nil
+	info, err := d.consumer(ctx, at)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	infos := make(map[string]*jetstream.ConsumerInfo)
+	var s Status
+	switch {
+	case info != nil && d.shows(at, info.Config):
+		s = d.describe(at, info)
+		s.Waiting = info.NumPending + uint64(max(info.NumAckPending, 0))
+		if info.Stream != "" { // the server knows it
+			infos[at.name] = info
+		}
+	case d.of(at) != nil: // nobody has delivered to it yet
+		s = d.describe(at, nil)
+	default:
+		return nil, nil, nil, bus.ErrNotFound
+	}
+	bucket, err := openStates(ctx, d.bus.JetStream())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	r, err := readState(ctx, bucket, at)
+	return []Status{s}, infos, map[string]record{at.key(): r}, err
+}
+
+// consumer returns an endpoint's consumer, nil where there is none, and its
+// configuration alone where it is parked.
+func (d *Directory) consumer(ctx context.Context, at ref) (*jetstream.ConsumerInfo, error) {
+	for last := false; ; last = true {
+		config, parked, err := d.bus.IsParked(bus.StreamName(at.env), at.name)
+		if parked || err != nil {
+			return &jetstream.ConsumerInfo{Config: config}, err
+		}
+		found, err := d.bus.JetStream().Consumer(ctx, bus.StreamName(at.env), at.name)
+		switch {
+		case err == nil:
+			return found.CachedInfo(), nil
+		case !errors.Is(err, jetstream.ErrConsumerNotFound):
+			return nil, fmt.Errorf("look for consumer %s of %s: %w", at.name, bus.StreamName(at.env), err)
+		case last: // it was not parked meanwhile either
+			return nil, nil
+		}
+	}
 }
 
 // Has returns nil where there is an endpoint of that name, or bus.ErrNotFound.
@@ -170,12 +223,8 @@ func (d *Directory) Has(ctx context.Context, env event.Env, name string) error {
 	if !nameForm.MatchString(name) {
 		return bus.ErrNotFound
 	}
-	parked, err := d.bus.Parked(bus.StreamName(env))
-	if err != nil || d.shows(ref{env, name}, parked[name]) {
-		return err
-	}
-	consumer, err := d.bus.JetStream().Consumer(ctx, bus.StreamName(env), name)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && !d.shows(ref{env, name}, consumer.CachedInfo().Config) {
+	info, err := d.consumer(ctx, ref{env, name})
+	if err == nil && (info == nil || !d.shows(ref{env, name}, info.Config)) {
 		return bus.ErrNotFound
 	}
 	return err

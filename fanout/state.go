@@ -141,6 +141,18 @@ func states(ctx context.Context, bucket jetstream.KeyValue) (map[string]record, 
 	}
 }
 
+// readState reads the state of one endpoint, which is empty where there is none.
+func readState(ctx context.Context, bucket jetstream.KeyValue, of ref) (record, error) {
+	entry, err := bucket.Get(ctx, of.key())
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return record{}, nil
+	}
+	if err != nil {
+		return record{}, fmt.Errorf("read the state of endpoint %s: %w", of, err)
+	}
+	return decodeRecord(entry)
+}
+
 // stopWatching ends a watch and takes what it still holds, without which its
 // goroutine could wait for ever to hand it over.
 func stopWatching(watcher jetstream.KeyWatcher) {

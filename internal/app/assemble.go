@@ -16,8 +16,13 @@ import (
 
 const (
 	// gatherTime is how long what follows a change over the API is waited for, so
-	// that a hundred are put into force together.
-	gatherTime = 20 * time.Millisecond
+	// that a hundred are put into force together. Where many are in force, and to put
+	// one more into force takes longer, it is gatherShare times as long as it took
+	// last, at most maxGatherTime: changes without end take no more than a part of a
+	// processor from what is received meanwhile.
+	gatherTime    = 20 * time.Millisecond
+	gatherShare   = 10
+	maxGatherTime = time.Second
 	// settleTime is how long after a start the lists are applied once more, which
 	// removes what was deleted while no process delivered. It comes again after
 	// an error.
@@ -146,11 +151,12 @@ func (a *App) list() error {
 func (a *App) follow(ctx context.Context) {
 	again := time.NewTimer(settleTime)
 	defer again.Stop()
+	gather := gatherTime
 	for {
 		select {
 		case <-a.changed:
 			select {
-			case <-time.After(gatherTime):
+			case <-time.After(gather):
 			case <-ctx.Done():
 				return
 			}
@@ -159,7 +165,9 @@ func (a *App) follow(ctx context.Context) {
 			return
 		}
 		a.mu.Lock()
+		begun := time.Now()
 		err := a.applyLists(ctx, a.config)
+		gather = min(max(gatherTime, gatherShare*time.Since(begun)), maxGatherTime)
 		a.mu.Unlock()
 		if err != nil && ctx.Err() == nil {
 			a.options.Logger.Error("what was made over the API could not be put into force and is tried again", "error", err)

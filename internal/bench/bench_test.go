@@ -34,8 +34,8 @@ func TestARunPrintsEveryRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint, rowHundreds, rowThousand, rowShort, rowLong,
-		"b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "i/h", "j/h", "≥ 0.75", "≥ 10000 /s",
+		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint, rowHundreds, rowThousand, rowShort, rowLong, rowStill, rowChurn,
+		"n/m", "≥ 0.95", "b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "i/h", "j/h", "≥ 0.75", "≥ 10000 /s",
 		"p99 of deliveries to 100 endpoints", "beside one that hangs", "beside one that fails",
 		"memory when idle", "start to ready", "binary", "static", "SIGTERM to exit with 100 quiet endpoints", "p99 of receiving with 100 quiet endpoints, of that with 10",
 		"memory with 10000 waiting retries", "latest of 10000 retries that fall due",

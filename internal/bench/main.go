@@ -85,7 +85,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.endpoints, "endpoints", 10000, "endpoints that are registered and get nothing")
 	flags.IntVar(&s.long, "backlog", 1000000, "events of a long backlog, at least 2")
 	flags.IntVar(&s.retries, "retries", 1000000, "retries that wait, at least 10000")
-	flags.StringVar(&s.only, "only", "", "measure one part alone: receiving, delivering, backlog, trouble, footprint, quiet or waiting")
+	flags.StringVar(&s.only, "only", "", "measure one part alone: receiving, churn, delivering, backlog, trouble, footprint, quiet or waiting")
 	flags.BoolVar(&s.json, "json", false, "write JSON")
 	if err := flags.Parse(args); err != nil {
 		return s, err

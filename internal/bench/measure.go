@@ -67,6 +67,7 @@ type measured struct {
 func (b *bench) parts(r *report) []measured {
 	return []measured{
 		{"receiving", func(ctx context.Context) error { return into(ctx, b.receiving, r.addReceiving) }},
+		{"churn", func(ctx context.Context) error { return into(ctx, b.churn, r.addChurn) }},
 		{"delivering", func(ctx context.Context) error { return into(ctx, b.delivering, r.addDelivering) }},
 		{"backlog", func(ctx context.Context) error { return into(ctx, b.backlog, r.addBacklog) }},
 		{"trouble", func(ctx context.Context) error { return into(ctx, b.neighbours, r.addBeside) }},

@@ -21,6 +21,8 @@ const (
 	rowThousand = "j  jethook, 1000 endpoints in turn"
 	rowShort    = "k  jethook, one endpoint, a short backlog"
 	rowLong     = "l  jethook, one endpoint, a long backlog"
+	rowStill = "m  jethook, durability: power, with the API"
+	rowChurn = "n  m, while 1000 endpoints come and go"
 )
 
 // report is all that was measured.
@@ -76,24 +78,36 @@ func newReport(s settings) *report {
 }
 
 func (r *report) addReceiving(paces map[string][]pace) {
-	perSecond := map[string][]float64{}
-	for row, of := range paces {
-		perSecond[row] = column(of, func(p pace) float64 { return p.perSecond })
-	}
-	add := func(row string, ratio *ratio) {
-		r.addSpeed(speed{
-			What:      row,
-			PerSecond: median(perSecond[row]),
-			P50:       median(column(paces[row], func(p pace) float64 { return milliseconds(p.p50) })),
-			P99:       median(column(paces[row], func(p pace) float64 { return milliseconds(p.p99) })),
-			Ratio:     ratio,
-		})
-	}
+	perSecond := perSecond(paces)
+	add := func(row string, ratio *ratio) { r.addPace(row, paces[row], ratio) }
 	add(rowHTTP, nil)
 	add(rowStream, newRatio(perSecond, rowStream, rowHTTP, 0))
 	add(rowProcess, newRatio(perSecond, rowProcess, rowStream, 0.9))
 	add(rowPower, newRatio(perSecond, rowPower, rowProcess, 0.75))
 	add(rowAlways, newRatio(perSecond, rowPower, rowAlways, 4))
+}
+
+func (r *report) addChurn(paces map[string][]pace) {
+	r.addPace(rowStill, paces[rowStill], nil)
+	r.addPace(rowChurn, paces[rowChurn], newRatio(perSecond(paces), rowChurn, rowStill, 0.95))
+}
+
+func (r *report) addPace(row string, rounds []pace, ratio *ratio) {
+	r.addSpeed(speed{
+		What:      row,
+		PerSecond: median(column(rounds, func(p pace) float64 { return p.perSecond })),
+		P50:       median(column(rounds, func(p pace) float64 { return milliseconds(p.p50) })),
+		P99:       median(column(rounds, func(p pace) float64 { return milliseconds(p.p99) })),
+		Ratio:     ratio,
+	})
+}
+
+func perSecond(paces map[string][]pace) map[string][]float64 {
+	values := map[string][]float64{}
+	for row, of := range paces {
+		values[row] = column(of, func(p pace) float64 { return p.perSecond })
+	}
+	return values
 }
 
 func (r *report) addDelivering(d deliveries) {

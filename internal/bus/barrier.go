@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -239,7 +240,7 @@ func (b *barrier) flush(streams []string) error {
 
 func (b *barrier) newBlocks(stream string) *blocks {
 	of := newBlocks(filepath.Join(b.streams, stream, "msgs"))
-	of.queue = stream == Retry
+	of.queue = stream == Retry || strings.HasPrefix(stream, bucketStream) // a bucket removes what was replaced, anywhere
 	return of
 }
 

@@ -13,14 +13,14 @@ import (
 
 // blocks follows the block files of one stream, 1.blk, 2.blk and so on. The
 // server appends to the one with the highest number only, and removes others in
-// any order. In a work queue it also writes one of which little is left anew,
-// and puts that in its place without flushing it.
+// any order. In a work queue or a bucket it also writes one of which little is
+// left anew, and puts that in its place without flushing it.
 type blocks struct {
 	dir     string
 	sync    func(path string) error // flushBlock
 	last    int                     // number of the newest block; 0 before the first flush
 	changed time.Time               // when the directory had changed before last was looked for; zero when it may have since
-	queue   bool                    // the stream is a work queue
+	queue   bool                    // the stream is a work queue, or a bucket
 	flushed map[int]fs.FileInfo     // of a work queue: the files that were found then
 }
 

@@ -9,6 +9,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// bucketStream begins the names of the streams that buckets are.
+const bucketStream = "KV_"
+
 // Holds reports whether a bucket has any entry.
 func (b *Bus) Holds(ctx context.Context, name string) (bool, error) {
 	bucket, err := b.consumer.KeyValue(ctx, name)
@@ -55,7 +58,7 @@ func (b *Bus) Rewrite(ctx context.Context, name string, change func(key string, 
 				if written == 0 {
 					return nil
 				}
-				return b.Sync()
+				return b.SyncBucket(ctx, name)
 			}
 			next, err := change(found.Key(), found.Value(), found.Created())
 			if err != nil {

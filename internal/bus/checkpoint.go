@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // checkpoint is the content of the file.
@@ -35,6 +36,8 @@ type cursor struct {
 	Settled [][2]uint64            `json:"settled,omitempty"` // above the floor, from and to
 	Last    *uint64                `json:"last,omitempty"`    // event up to the floor that was selected, 0 for none; absent where it is not known
 	Config  *server.ConsumerConfig `json:"config"`
+
+	client *jetstream.ConsumerConfig // the same, of a parked one that was asked for
 }
 
 // of returns what is to be kept, with mu held. Progress is asked after the server, so that what

@@ -95,3 +95,13 @@ func (b *Bus) Sync() error {
 	}
 	return b.barrier.syncAll()
 }
+
+// SyncBucket flushes what was written to a bucket, where the configuration
+// promises to survive a power cut. It shares the flush that events wait for, and
+// takes no longer with many consumers, as Sync does.
+func (b *Bus) SyncBucket(ctx context.Context, name string) error {
+	if b.barrier == nil {
+		return nil
+	}
+	return b.barrier.wait(ctx, bucketStream+name)
+}

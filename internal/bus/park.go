@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,14 +25,44 @@ func (b *Bus) Parked(stream string) (map[string]jetstream.ConsumerConfig, error)
 	b.cursors.mu.Lock()
 	defer b.cursors.mu.Unlock()
 	all := make(map[string]jetstream.ConsumerConfig, len(b.cursors.parked[stream]))
-	for name, entry := range b.cursors.parked[stream] {
-		config, err := clientConfig(entry.Config)
+	for name := range b.cursors.parked[stream] {
+		config, err := b.cursors.client(stream, name)
 		if err != nil {
-			return nil, fmt.Errorf("consumer %s of %s: %w", name, stream, err)
+			return nil, err
 		}
 		all[name] = config
 	}
 	return all, nil
+}
+
+// IsParked returns a durable of a stream, where it is parked.
+func (b *Bus) IsParked(stream, name string) (config jetstream.ConsumerConfig, parked bool, err error) {
+	if b.cursors == nil {
+		return config, false, nil
+	}
+	b.cursors.mu.Lock()
+	defer b.cursors.mu.Unlock()
+	if _, parked = b.cursors.parked[stream][name]; !parked {
+		return config, false, nil
+	}
+	config, err = b.cursors.client(stream, name)
+	return config, err == nil, err
+}
+
+// client returns a parked durable as the client has it, with mu held. Turning it
+// into that takes long, and is done once.
+func (c *cursors) client(stream, name string) (config jetstream.ConsumerConfig, err error) {
+	entry := c.parked[stream][name]
+	if entry.client == nil {
+		if config, err = clientConfig(entry.Config); err != nil {
+			return config, fmt.Errorf("consumer %s of %s: %w", name, stream, err)
+		}
+		entry.client = &config
+		c.parked[stream][name] = entry
+	}
+	config = *entry.client
+	config.FilterSubjects, config.Metadata = slices.Clone(config.FilterSubjects), maps.Clone(config.Metadata)
+	return config, nil
 }
 
 // ParkNew keeps a new durable that begins after the sequence floor. One that is

@@ -258,10 +258,9 @@ func (s *Store) write(ctx context.Context, e Entry, store func(key string, seale
 		return Entry{}, errors.Join(fmt.Errorf("store %s: %w", e, err), s.refresh(ctx, e.key(), err))
 	}
 	e.Revision = revision
-	if s.put(e.key(), e, revision, false) {
-		s.config.Changed()
-	}
-	if err := s.config.Bus.Sync(); err != nil {
+	s.put(e.key(), e, revision, false)
+	s.config.Changed() // also where the watch was faster, which may not have told of it yet
+	if err := s.config.Bus.SyncBucket(ctx, bus.Managed); err != nil {
 		return Entry{}, fmt.Errorf("keep %s: %w", e, err)
 	}
 	return e, nil
@@ -295,10 +294,9 @@ func (s *Store) Delete(ctx context.Context, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", e, err)
 	}
-	if s.put(e.key(), Entry{}, e.Revision+1, true) { // the watch tells its real revision, which is that or more
-		s.config.Changed()
-	}
-	if err := s.config.Bus.Sync(); err != nil {
+	s.put(e.key(), Entry{}, e.Revision+1, true) // the watch tells its real revision, which is that or more
+	s.config.Changed()
+	if err := s.config.Bus.SyncBucket(ctx, bus.Managed); err != nil {
 		return fmt.Errorf("keep that %s is deleted: %w", e, err)
 	}
 	return nil

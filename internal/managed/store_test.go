@@ -262,6 +262,21 @@ func TestAnEntryThatTheFileOvertakesIsNotInForce(t *testing.T) {
 	}
 }
 
+func TestAChangeIsToldBeforeItReturnsAlsoWhereTheWatchWasFaster(t *testing.T) {
+	s, changes := openStore(t, openBus(t), filepath.Join(t.TempDir(), "keyset.json"), load(t))
+	k := Key{Env: event.Prod}
+	if _, err := s.write(t.Context(), Entry{Kind: Keys, Env: k.Env, Name: "watched", spec: k.spec()}, func(key string, sealed []byte) (uint64, error) {
+		revision, err := s.create(t.Context(), key, sealed)
+		eventually(t, "the watch tells", func() bool { return changes.Load() == 1 })
+		return revision, err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if n := changes.Load(); n != 2 {
+		t.Errorf("told %d times, want once more by the change itself", n)
+	}
+}
+
 func TestABucketWithAnEntryOfSomebodyElseIsAnError(t *testing.T) {
 	b := openBus(t)
 	bucket, err := b.JetStream().KeyValue(t.Context(), bus.Managed)

@@ -24,7 +24,7 @@ import (
 
 // roles are what a process does that this test starts from its own program: it
 // is named by the variable roleVariable, and given a path of the disk.
-var roles = map[string]func(path string) error{"publish": publish, "print": printStored, "flush": writeAndFlush}
+var roles = map[string]func(path string) error{"publish": publish, "print": printStored, "flush": writeAndFlush, "write": writeBucket, "read": printBucket}
 
 const roleVariable, pathVariable = "DISK_TEST_ROLE", "DISK_TEST_PATH"
 
