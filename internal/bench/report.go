@@ -21,8 +21,8 @@ const (
 	rowThousand = "j  jethook, 1000 endpoints in turn"
 	rowShort    = "k  jethook, one endpoint, a short backlog"
 	rowLong     = "l  jethook, one endpoint, a long backlog"
-	rowStill = "m  jethook, durability: power, with the API"
-	rowChurn = "n  m, while 1000 endpoints come and go"
+	rowStill    = "m  jethook, durability: power, with the API"
+	rowChurn    = "n  m, while 1000 endpoints come and go"
 )
 
 // report is all that was measured.

@@ -24,7 +24,6 @@ func NewNKey() (public string, seed []byte, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("make an nkey: %w", err)
 	}
-	defer pair.Wipe()
 	if public, err = pair.PublicKey(); err != nil {
 		return "", nil, fmt.Errorf("make an nkey: %w", err)
 	}

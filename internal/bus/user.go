@@ -101,9 +101,13 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	return known
 }
 
-// signed reports whether the owner of the key has signed the nonce.
+// signed reports whether the owner of the key has signed the nonce. Clients write
+// the signature in either of two forms of base64.
 func signed(public, signature string, nonce []byte) bool {
 	raw, err := base64.RawURLEncoding.DecodeString(signature)
+	if err != nil {
+		raw, err = base64.StdEncoding.DecodeString(signature)
+	}
 	if err != nil || len(nonce) == 0 {
 		return false
 	}

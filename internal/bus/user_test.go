@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"encoding/base64"
 	"errors"
 	"strconv"
 	"strings"
@@ -50,6 +51,33 @@ func TestThePortAdmitsNobodyWithoutCredentials(t *testing.T) {
 			conn.Close()
 			t.Errorf("%s: admitted", name)
 		}
+	}
+}
+
+func TestASignatureIsReadInEitherForm(t *testing.T) {
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := []byte("nonce")
+	raw, err := pair.Sign(nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, encoding := range []*base64.Encoding{base64.RawURLEncoding, base64.StdEncoding} {
+		if !signed(public, encoding.EncodeToString(raw), nonce) {
+			t.Errorf("%s is not taken", encoding.EncodeToString(raw))
+		}
+		if signed(public, encoding.EncodeToString(raw), []byte("another")) || signed(public, encoding.EncodeToString(raw[:10]), nonce) {
+			t.Error("a wrong signature is taken")
+		}
+	}
+	if signed(public, "", nil) || signed("", "", nonce) {
+		t.Error("no signature is taken")
 	}
 }
 
