@@ -211,7 +211,7 @@ func TestTheBacklogIsMeasured(t *testing.T) {
 	putRetry(t, b, "billing")
 	r.start(t)
 	for name, want := range map[string]int64{
-		"jethook.endpoint.pending": 2, "jethook.endpoint.enabled": 0, "jethook.retry.waiting": 1, "jethook.endpoint.retries": 1,
+		"jethook.endpoint.pending": 2, "jethook.endpoint.enabled": 0, "jethook.retry.waiting": 1, "jethook.endpoint.retries": 1, "jethook.subscriber.pending": 2,
 	} {
 		eventually(t, name+" is known", func() bool { _, ok := gauge(t, reader, name); return ok })
 		if got, _ := gauge(t, reader, name); got != want {
