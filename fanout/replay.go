@@ -186,6 +186,9 @@ func count(ctx context.Context, stream jetstream.Stream, config jetstream.Consum
 		n := look.CachedInfo().NumPending
 		return n, stream.DeleteConsumer(ctx, look.CachedInfo().Name)
 	}
+	if config.OptStartSeq > end {
+		return 0, nil
+	}
 	all, err := pending(config.OptStartSeq)
 	if err != nil {
 		return 0, err

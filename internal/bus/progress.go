@@ -26,7 +26,7 @@ type Progress struct {
 	again   []uint64    // those that were handed out again, in no order
 	earlier [][2]uint64 // before the restart, from and to, in order
 	chain   Chain
-	moved   uint64      // the newest event when the consumer was last moved back
+	moved   uint64 // the newest event when the consumer was last moved back
 }
 
 // Chain returns the chain of the durable's events, which is kept over restarts; a

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -127,7 +126,7 @@ func (b *Bus) moveShared(ctx context.Context, of jetstream.Stream, config jetstr
 	if !errors.Is(err, jetstream.ErrConsumerInvalidReset) {
 		return err
 	}
-	placeholder := placeholderPrefix + config.Durable
+	placeholder := PlaceholderName(config.Durable)
 	if err := ignoreAbsent(of.DeleteConsumer(ctx, placeholder)); err != nil { // of a process that died
 		return err
 	}
@@ -146,10 +145,8 @@ func (b *Bus) moveShared(ctx context.Context, of jetstream.Stream, config jetstr
 	return ignoreAbsent(of.DeleteConsumer(ctx, placeholder))
 }
 
-// PlaceholderOf returns the name of the durable whose placeholder a consumer is.
-func PlaceholderOf(consumer string) (name string, is bool) {
-	return strings.CutPrefix(consumer, placeholderPrefix)
-}
+// PlaceholderName returns the name of a durable's placeholder.
+func PlaceholderName(name string) string { return placeholderPrefix + name }
 
 // Placeholder returns the sequence at which a durable is to be made that is
 // missing because whoever rewound it died meanwhile; 0 where that is not so.
@@ -157,7 +154,7 @@ func (b *Bus) Placeholder(ctx context.Context, of jetstream.Stream, name string)
 	if b.cursors != nil {
 		return 0, nil
 	}
-	found, err := of.Consumer(ctx, placeholderPrefix+name)
+	found, err := of.Consumer(ctx, PlaceholderName(name))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return 0, nil
 	}
@@ -170,9 +167,9 @@ func (b *Bus) Placeholder(ctx context.Context, of jetstream.Stream, name string)
 // DropPlaceholder removes the placeholder of a durable, if it has one that is older
 // than a rewinding takes.
 func (b *Bus) DropPlaceholder(ctx context.Context, of jetstream.Stream, name string) error {
-	found, err := of.Consumer(ctx, placeholderPrefix+name)
+	found, err := of.Consumer(ctx, PlaceholderName(name))
 	if err == nil && time.Since(found.CachedInfo().Created) > restoreTimeout {
-		err = of.DeleteConsumer(ctx, placeholderPrefix+name)
+		err = of.DeleteConsumer(ctx, PlaceholderName(name))
 	}
 	return ignoreAbsent(err)
 }
