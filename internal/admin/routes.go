@@ -37,6 +37,7 @@ func (h *Handler) routes() huma.API {
 		Transformers:                 []huma.Transformer{explain},
 	})
 	register(of, get("events-list", "/v1/events", "List events, the newest first"), h.listEvents)
+	register(of, get("events-read", "/v1/events/read", "Read on from a sequence, the oldest first, with bodies where asked for"), h.readEvents)
 	register(of, get("events-get", "/v1/events/{id}", "Show an event"), h.getEvent)
 	register(of, get("events-body", "/v1/events/{id}/body", "Read an event's body, byte for byte"), h.getBody)
 	register(of, get("events-attempts", "/v1/events/{id}/attempts", "List the attempts to deliver an event, the oldest first"), h.listAttempts)
