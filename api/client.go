@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -29,7 +28,8 @@ var ErrUnreachable = errors.New("the management API was not reached")
 const (
 	// clientTimeout is longer than the bridge works on one request.
 	clientTimeout = 45 * time.Second
-	// maxAnswer bounds an answer; a page has some hundred kilobytes at most.
+	// maxAnswer bounds an answer; a page has some hundred kilobytes, or one large
+	// body in base64.
 	maxAnswer = 16 << 20
 )
 
@@ -69,20 +69,12 @@ type Page struct{ Limit, Offset int }
 type EventQuery struct {
 	Page
 	Source, Type, Since, Until string
-	// After asks for the events that follow this sequence, the oldest first, and
-	// Wait how long to wait for one where there is none, such as 20s.
-	After *uint64
-	Wait  string
 }
 
-// Events lists events, the newest first unless After is given.
+// Events lists events, the newest first.
 func (c *Client) Events(ctx context.Context, q EventQuery) (List[Event], error) {
 	var list List[Event]
-	after := ""
-	if q.After != nil {
-		after = strconv.FormatUint(*q.After, 10)
-	}
-	return list, c.do(ctx, http.MethodGet, "/v1/events"+q.query("source", q.Source, "type", q.Type, "since", q.Since, "until", q.Until, "after", after, "wait", q.Wait), nil, &list)
+	return list, c.do(ctx, http.MethodGet, "/v1/events"+q.query("source", q.Source, "type", q.Type, "since", q.Since, "until", q.Until), nil, &list)
 }
 
 // Event returns the event of an id or a sequence.

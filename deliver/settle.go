@@ -72,6 +72,10 @@ func (s *shift) follow(ctx context.Context, d *delivery, a *Attempt) {
 
 // postpone stores a pointer that has the event delivered again at its time.
 func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
+	if s.config.Replay.alone() {
+		s.handBack(d, time.Until(a.NextAt))
+		return
+	}
 	pointer := Pointer{Env: s.endpoint.Env, Endpoint: s.endpoint.Name, Sequence: d.sequence, EventID: d.eventID,
 		Attempts: a.Number, FirstAttempt: d.first, Previous: d.before()}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
@@ -100,16 +104,24 @@ func (s *shift) bury(ctx context.Context, d *delivery, a *Attempt) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	message, err := dead.message(d.key)
-	if err == nil {
-		_, err = s.config.Bus.Put(ctx, bus.Dead, message)
-	}
-	if err != nil {
+	if err := s.keepDead(ctx, d, &dead); err != nil {
 		s.logger.Error("dead event could not be stored; it is tried again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
 		s.handBack(d, unrecorded)
 		return
 	}
 	s.settled(d)
+}
+
+// keepDead stores a dead event, or has it counted where nobody could take it up.
+func (s *shift) keepDead(ctx context.Context, d *delivery, dead *Dead) error {
+	if again := s.config.Replay; again.alone() {
+		return again.GiveUp(ctx)
+	}
+	message, err := dead.message(d.key)
+	if err == nil {
+		_, err = s.config.Bus.Put(ctx, bus.Dead, message)
+	}
+	return err
 }
 
 // end has the endpoint disabled, once, and stops the reading.

@@ -71,7 +71,17 @@ type Replay struct {
 	ID       string // told to the endpoint in the header jethook-replay
 	Consumer string // the durable on the event stream that selects them
 	End      uint64 // the sequence of the last one; what follows is passed over
+
+	// GiveUp makes the replay go without an endpoint's retries: the consumer hands
+	// out again what failed, by the endpoint's Retry, which counts each time that it
+	// is handed out as an attempt, and GiveUp is called for an event that would be
+	// dead, in place of storing it. After an error it is called again. Nil is not to.
+	GiveUp func(ctx context.Context) error
 }
+
+// alone reports whether a replay goes without an endpoint's retries. It may be
+// called on nil.
+func (r *Replay) alone() bool { return r != nil && r.GiveUp != nil }
 
 // Failing tells that an endpoint fails.
 type Failing struct {

@@ -164,6 +164,9 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 		if err != nil {
 			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
 		}
+		if err := r.endRewind(ctx, p, c.ref); err != nil {
+			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
+		}
 		if changed {
 			r.config.Logger.Info("consumer is as it is configured", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
 		}
@@ -174,6 +177,7 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 // ensureConsumer makes the bus match c, with a consumer that the server knows
 // where something waits for it.
 func (r *Registry) ensureConsumer(ctx context.Context, p *plan, c *consumer) (changed bool, err error) {
+	p.takeUpRewind(c)
 	have, stream := p.have(c.ref), bus.StreamName(c.env)
 	switch {
 	case have != nil:

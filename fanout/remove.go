@@ -97,6 +97,9 @@ func (r *Registry) remove(ctx context.Context, p *plan, of ref, k kind) error {
 	if k != endpointKind {
 		return nil
 	}
+	if err := r.endRewind(ctx, p, of); err != nil {
+		return fmt.Errorf("delete what a rewinding has left: %w", err)
+	}
 	if err := r.removeRetries(ctx, of); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ const (
 	ReplayPaused    ReplayState = "paused"
 	ReplayDone      ReplayState = "done"
 	ReplayCancelled ReplayState = "cancelled"
-	ReplayFailed    ReplayState = "failed" // the endpoint is gone
+	ReplayFailed    ReplayState = "failed" // whom it is for is gone
 )
 
 // Replay is events that an endpoint is delivered again. It has a consumer of its
@@ -34,7 +34,9 @@ const (
 type Replay struct {
 	ID       string          `json:"id"`
 	Env      event.Env       `json:"env"`
-	Endpoint string          `json:"endpoint"`
+	Endpoint string          `json:"endpoint,omitempty"`
+	Target   []byte          `json:"target,omitempty"` // in place of Endpoint, encrypted
+	To       string          `json:"to,omitempty"`     // its scheme and host
 	Events   []event.Pattern `json:"events"`
 	Begin    uint64          `json:"begin"` // the sequence it begins with
 	End      uint64          `json:"end"`   // and ends with
@@ -43,8 +45,10 @@ type Replay struct {
 	PerSecond float64     `json:"per_second,omitempty"`
 	State     ReplayState `json:"state"`
 	Reason    string      `json:"reason,omitempty"`
-	Count     uint64      `json:"count"`  // events that are selected, before Where
-	Handed    uint64      `json:"handed"` // as far as the consumer tells
+	Count     uint64      `json:"count"`             // events that are selected, before Where
+	Matched   *Matched    `json:"matched,omitempty"` // where Where or a filter selects among them
+	Handed    uint64      `json:"handed"`            // as far as the consumer tells
+	Failed    uint64      `json:"failed,omitempty"`  // given up, for a target; its endpoint's retries tell of others
 	// Before is how many were handed out before a restart, at which the consumer
 	// was made anew and began to count.
 	Before uint64 `json:"before,omitempty"`
@@ -52,13 +56,18 @@ type Replay struct {
 	CreatedAt time.Time `json:"created_at"`
 	EndedAt   time.Time `json:"ended_at,omitzero"`
 
+	// Secret is what deliveries to a target are signed with where it was generated,
+	// which Replay alone returns.
+	Secret string `json:"-"`
+
 	revision uint64
 }
 
 // ReplaySpec is what is to be delivered again.
 type ReplaySpec struct {
 	Endpoint     string
-	Events       []event.Pattern // none: those that the endpoint gets
+	Target       *Target         // in place of Endpoint
+	Events       []event.Pattern // none: those that the endpoint gets, and for a target all
 	Since, Until time.Time       // Until excluded; zero is what is stored now
 	Where        string          // an expression beside the endpoint's filter
 	PerSecond    float64
@@ -86,23 +95,20 @@ var ErrWhere = errors.New("where is no expression")
 // Replay counts what is selected and, unless it is a dry run, has it delivered
 // again by whichever processes deliver. There is no such endpoint: bus.ErrNotFound.
 func (d *Directory) Replay(ctx context.Context, env event.Env, spec ReplaySpec) (Replay, error) {
-	e := d.of(ref{env, spec.Endpoint})
-	if e == nil {
-		return Replay{}, bus.ErrNotFound
-	}
-	if _, err := replayed(e.Endpoint, spec.Where); err != nil {
-		return Replay{}, err
-	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Replay{}, err
 	}
 	r := Replay{ID: strings.ReplaceAll(id.String(), "-", ""), Env: env, Endpoint: spec.Endpoint, Events: spec.Events, Where: spec.Where,
 		PerSecond: spec.PerSecond, State: ReplayRunning, CreatedAt: d.now().UTC()}
-	if len(r.Events) == 0 {
-		r.Events = e.Events
+	e, err := d.replayEndpoint(ctx, &r, spec)
+	if err == nil {
+		e, err = replayed(e, spec.Where)
 	}
-	if err := d.bound(ctx, &r, spec); err != nil || r.Count == 0 && r.Begin > r.End {
+	if err != nil {
+		return Replay{}, err
+	}
+	if err := d.bound(ctx, &r, spec); err != nil {
 		return r, err
 	}
 	stream, err := d.bus.JetStream().Stream(ctx, bus.StreamName(env))
@@ -110,13 +116,17 @@ func (d *Directory) Replay(ctx context.Context, env event.Env, spec ReplaySpec) 
 		return r, fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 	}
 	config := jetstream.ConsumerConfig{
-		Durable: r.consumer(), Description: "events delivered again to " + r.Endpoint, FilterSubjects: subjects(env, r.Events),
+		Durable: r.consumer(), Description: "events delivered again to " + e.Name, FilterSubjects: subjects(env, r.Events),
 		AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.Begin,
-		AckWait: deliver.AckWait(e.Endpoint), MaxAckPending: deliver.MaxAckPending(e.Endpoint), MaxDeliver: -1, MaxWaiting: maxWaiting,
+		AckWait: deliver.AckWait(e), MaxAckPending: deliver.MaxAckPending(e), MaxDeliver: -1, MaxWaiting: maxWaiting,
 		Metadata:      map[string]string{metaOrigin: replayOrigin},
 		MemoryStorage: d.bus.KeepsConsumers(), // so that after a kill its events come at once
 	}
-	if r.Count, err = count(ctx, stream, config, r.End); err != nil || spec.DryRun {
+	r.Count, err = count(ctx, stream, config, r.End)
+	if err == nil && r.Count > 0 && e.Filter != "" {
+		r.Matched, err = d.match(ctx, &r, e)
+	}
+	if err != nil || spec.DryRun {
 		return r, err
 	}
 	if r.Count == 0 {
@@ -185,6 +195,9 @@ func count(ctx context.Context, stream jetstream.Stream, config jetstream.Consum
 		}
 		n := look.CachedInfo().NumPending
 		return n, stream.DeleteConsumer(ctx, look.CachedInfo().Name)
+	}
+	if config.OptStartSeq > end {
+		return 0, nil
 	}
 	all, err := pending(config.OptStartSeq)
 	if err != nil {
@@ -257,7 +270,13 @@ func (d *Directory) GetReplay(ctx context.Context, env event.Env, id string) (Re
 	if !nameForm.MatchString(id) {
 		return Replay{}, bus.ErrNotFound
 	}
-	bucket, err := d.bus.JetStream().KeyValue(ctx, bus.Replays)
+	r, err := readReplay(ctx, d.bus, env, id)
+	return d.progressOf(ctx, r), err
+}
+
+// readReplay reads a replay's record.
+func readReplay(ctx context.Context, b *bus.Bus, env event.Env, id string) (Replay, error) {
+	bucket, err := b.JetStream().KeyValue(ctx, bus.Replays)
 	if err != nil {
 		return Replay{}, fmt.Errorf("open bucket %s: %w", bus.Replays, err)
 	}
@@ -268,21 +287,36 @@ func (d *Directory) GetReplay(ctx context.Context, env event.Env, id string) (Re
 	if err != nil {
 		return Replay{}, fmt.Errorf("read replay %s: %w", id, err)
 	}
-	r, err := decodeReplay(entry)
-	return d.progressOf(ctx, r), err
+	return decodeReplay(entry)
 }
 
 // SetReplay pauses, resumes or cancels a replay; one that is over stays as it is.
 func (d *Directory) SetReplay(ctx context.Context, env event.Env, id string, to ReplayState) (Replay, error) {
-	r, err := d.GetReplay(ctx, env, id)
-	if err != nil || r.over() {
-		return r, err
+	if !nameForm.MatchString(id) {
+		return Replay{}, bus.ErrNotFound
 	}
-	r.State = to
-	if to == ReplayCancelled {
-		r.EndedAt = d.now().UTC()
+	return changeReplay(ctx, d.bus, env, id, func(have *Replay) {
+		*have = d.progressOf(ctx, *have)
+		if have.State = to; to == ReplayCancelled {
+			have.EndedAt = d.now().UTC()
+		}
+	})
+}
+
+// changeReplay changes the record of a replay that is not over, again where somebody
+// else was faster, and returns it.
+func changeReplay(ctx context.Context, b *bus.Bus, env event.Env, id string, change func(*Replay)) (Replay, error) {
+	for range maxRaces * maxRaces {
+		r, err := readReplay(ctx, b, env, id)
+		if err != nil || r.over() {
+			return r, err
+		}
+		change(&r)
+		if err = writeReplay(ctx, b, r); err == nil || ignoreRace(err) != nil {
+			return r, err
+		}
 	}
-	return r, writeReplay(ctx, d.bus, r)
+	return Replay{}, fmt.Errorf("others keep changing replay %s", id)
 }
 
 // writeReplay replaces a replay's record, and removes the consumer of one that is

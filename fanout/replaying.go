@@ -109,8 +109,11 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 		one.State, one.Handed, one.EndedAt = ReplayDone, one.Count, r.now().UTC()
 		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
 	}
+	e, listed, err := r.endpointOf(&one)
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
-	e, listed := r.wanted[ref{one.Env, one.Endpoint}]
 	share := float64(max(r.replicas, 1))
 	r.mu.Unlock()
 	if !listed {
@@ -119,7 +122,7 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 	}
 	w := running[one.ID]
 	if w == nil {
-		if w, err = r.startReplay(ctx, one, e.Endpoint, ending); err != nil {
+		if w, err = r.startReplay(ctx, one, e, ending); err != nil {
 			return err
 		}
 		running[one.ID] = w
@@ -177,12 +180,16 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(ctx)
-	worker, err := deliver.NewWorker(deliver.WorkerConfig{
+	config := deliver.WorkerConfig{
 		Endpoint: e, Bus: r.config.Bus, Client: r.config.Client, Logger: r.config.Logger, Tracer: r.config.Tracer, Meter: r.config.Meter,
 		OnGone:       func(ctx context.Context, reason string) error { return r.gone(ctx, &e, reason, time.Time{}) },
 		Replay:       &deliver.Replay{ID: one.ID, Consumer: one.consumer(), End: one.End},
 		DrainTimeout: r.config.DrainTimeout,
-	})
+	}
+	if len(one.Target) > 0 {
+		r.forTarget(&config, one)
+	}
+	worker, err := deliver.NewWorker(config)
 	if err != nil {
 		stop()
 		return nil, err

@@ -63,6 +63,9 @@ func (r *Registry) deliver(ctx context.Context, w *worker) {
 	e := &w.endpoint
 	for {
 		err := r.work(ctx, w)
+		if r.rewound(ctx, e, err) {
+			continue
+		}
 		if err != nil {
 			r.config.Logger.Error("delivery worker ended", event.AttrEndpoint, e.Name, event.AttrEnv, e.Env,
 				"error", err, "starts_again", ctx.Err() == nil)

@@ -16,7 +16,7 @@ func newEndpoints() *cobra.Command {
 		Use:     "endpoints",
 		Short:   "Make endpoints, see how they are doing, pause and resume them",
 		Example: "  jethook endpoints list",
-		RunE:    demandCommand("list, show, create, update, delete, rotate-secret, test, pull, pause or resume"),
+		RunE:    demandCommand("list, show, create, update, delete, rotate-secret, test, pull, pause, resume or rewind"),
 	}
 	group.AddCommand(
 		newEndpointsList(),
@@ -25,7 +25,7 @@ func newEndpoints() *cobra.Command {
 			`Stops the deliveries to an endpoint, in every replica and over restarts. Attempts
 in flight finish; events and retries wait, and none is lost before
 nats.stream.max_age.`, "  jethook endpoints pause billing", (*api.Client).Pause),
-		newEndpointsResume(),
+		newEndpointsResume(), newEndpointsRewind(),
 		newEndpointsCreate(), newEndpointsUpdate(), newEndpointsDelete(), newEndpointsRotate(), newEndpointsTest(), newEndpointsPull(),
 	)
 	return group

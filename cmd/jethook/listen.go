@@ -46,7 +46,8 @@ type listener struct {
 
 func newListen() *cobra.Command {
 	var flags apiFlags
-	var pattern, since, durable string
+	var of followFlags
+	var durable string
 	var prod bool
 	l := &listener{}
 	cmd := apiCommand(&flags, &cobra.Command{
@@ -57,6 +58,7 @@ the management API and takes nothing away from anybody. With --durable NAME it
 remembers where it was and goes on there the next time, with everything that came
 meanwhile. What the service refuses is sent twice more and then passed over.`,
 		Example: `  jethook listen --forward-to http://localhost:3000/webhooks
+  jethook listen --events 'stripe.invoice.*' --events 'clink.>' --where 'data.object.amount >= 1000'
   jethook listen --events 'stripe.invoice.*' --since 1h --durable laptop --print-body`,
 		Args: noArgs,
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) (err error) {
@@ -67,15 +69,16 @@ meanwhile. What the service refuses is sent twice more and then passed over.`,
 		if err := l.prepare(durable); err != nil {
 			return err
 		}
-		if l.follower, err = newFollower(ctx, client, pattern, since); err != nil {
+		if l.follower, err = newFollower(ctx, client, of); err != nil {
 			return err
 		}
+		l.follower.query.Bodies = l.forward != "" || l.printBody
 		if err := l.restore(); err != nil {
 			return err
 		}
-		return l.follower.each(ctx, func(err error) { fmt.Fprintln(l.notes, err, "- trying again") }, func(e api.Event) error { return l.take(ctx, e) })
+		return l.follower.each(ctx, func(err error) { fmt.Fprintln(l.notes, err, "- trying again") }, func(e *api.ReadEvent) error { return l.take(ctx, e) })
 	})
-	bindFollow(cmd, &pattern, &since)
+	of.bind(cmd)
 	cmd.Flags().StringVar(&l.forward, "forward-to", "", "post each event to this `URL`")
 	cmd.Flags().StringVar(&durable, "durable", "", "remember under this `NAME` where it was")
 	cmd.Flags().BoolVar(&l.printBody, "print-body", false, "print the bodies too")
@@ -148,7 +151,7 @@ func (l *listener) restore() error {
 		if l.follower.query.Since != "" {
 			return nil
 		}
-		return l.remember(*l.follower.query.After) // from now on nothing is missed
+		return l.remember(l.follower.query.After) // from now on nothing is missed
 	}
 	var was place
 	if err == nil {
@@ -157,7 +160,7 @@ func (l *listener) restore() error {
 	if err != nil {
 		return fmt.Errorf("read the place: %w; delete the file to begin anew", err)
 	}
-	*l.follower.query.After, l.follower.query.Since = was.After, ""
+	l.follower.query.After, l.follower.query.Since = was.After, ""
 	return nil
 }
 
@@ -187,19 +190,13 @@ type heard struct {
 }
 
 // take shows an event, sends it on and remembers it.
-func (l *listener) take(ctx context.Context, e api.Event) error {
-	of := heard{Event: e}
-	if l.forward != "" || l.printBody {
-		body, err := l.follower.client.Body(ctx, strconv.FormatUint(e.Sequence, 10))
-		if err != nil {
-			return err
-		}
-		if l.printBody {
-			of.Body = string(body)
-		}
-		if l.forward != "" {
-			l.send(ctx, &of, body)
-		}
+func (l *listener) take(ctx context.Context, e *api.ReadEvent) error {
+	of := heard{Event: e.Event}
+	if l.printBody {
+		of.Body = string(e.Body)
+	}
+	if l.forward != "" {
+		l.send(ctx, &of, e.Body)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err() // it comes again the next time

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -14,50 +15,60 @@ import (
 // followEvery is how often a replay's progress is asked for.
 const followEvery = 500 * time.Millisecond
 
+// replayFlags are what is delivered again, and whereto.
+type replayFlags struct {
+	apiFlags
+	api.ReplaySpec
+	to, toKey, toFile string
+	after             uint64
+	detach            bool
+}
+
 func newReplay() *cobra.Command {
-	var flags apiFlags
-	var spec api.ReplaySpec
-	var detach bool
-	cmd := apiCommand(&flags, &cobra.Command{
-		Use: "replay", Short: "Deliver stored events to an endpoint again",
+	var f replayFlags
+	cmd := apiCommand(&f.apiFlags, &cobra.Command{
+		Use: "replay", Short: "Deliver stored events again: to an endpoint, an address or a file",
 		Long: `Has what is stored delivered to one endpoint again, beside what it gets anyway: its
 place, its rate and what is known of its health stay as they are, and a paused or
 disabled endpoint gets it too. A delivery keeps its webhook-id and has the header
 jethook-replay. What fails goes through the endpoint's retries. The command shows how
-far it is until it is done; interrupted, the replay goes on.`,
+far it is until it is done; interrupted, the replay goes on.
+
+With --to URL it goes to an address that is no endpoint's, signed as Standard Webhooks
+with a secret that is shown once, or with that of --to-key. What is not taken there in
+four attempts is counted as failed. With --to-file it is written to a file, one
+CloudEvent in JSON a line.`,
 		Example: `  jethook replay --endpoint billing --since 2h --dry-run
   jethook replay --endpoint billing --events stripe.invoice.* --since 2026-11-20T00:00:00Z --rate 50/s
+  jethook replay --to https://new.example.com/webhooks --to-key env:SECRET --since 24h
+  jethook replay --to-file events.jsonl --where 'data.object.amount >= 1000'
   jethook replay list`,
 		Args: noArgs,
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) error {
-		r, err := client.CreateReplay(ctx, spec)
-		if err != nil {
-			return err
+		switch {
+		case f.toFile == "" && f.after > 0:
+			return misused("--after goes on with --to-file")
+		case f.toFile != "" && (f.DryRun || f.detach || f.Rate != ""):
+			return misused("--dry-run, --detach and --rate mean nothing for --to-file")
+		case f.toFile != "":
+			return toFile(ctx, client, cmd, &f.ReplaySpec, f.toFile, f.after)
 		}
-		if !spec.DryRun && !detach {
-			if r, err = followReplay(ctx, client, r, cmd.ErrOrStderr()); err != nil {
-				return err
-			}
-		}
-		if flags.format == outputJSON {
-			return writeJSON(cmd.OutOrStdout(), r)
-		}
-		if spec.DryRun {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d events would be delivered to %s again\n", r.Count, r.Endpoint)
-			return err
-		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %d of %d events\n", r.ID, r.State, r.Handled, r.Count)
-		return err
+		return f.run(ctx, client, cmd)
 	})
-	cmd.Flags().StringVar(&spec.Endpoint, "endpoint", "", "the `NAME` of the endpoint")
-	cmd.Flags().StringSliceVar(&spec.Events, "events", nil, "a `PATTERN` of events, such as stripe.invoice.* (default those that the endpoint gets); may be repeated")
-	cmd.Flags().StringVar(&spec.Since, "since", "", "events received from this `TIME` on: RFC 3339, or how long ago, such as 2h (default all that are stored)")
-	cmd.Flags().StringVar(&spec.Until, "until", "", "events received before this `TIME`")
-	cmd.Flags().StringVar(&spec.Where, "where", "", "an `EXPRESSION` over the body, such as 'data.object.amount >= 1000'")
-	cmd.Flags().StringVar(&spec.Rate, "rate", "", "most attempts per time, such as `50/s` (default the endpoint's)")
-	cmd.Flags().BoolVar(&spec.DryRun, "dry-run", false, "count, and deliver nothing")
-	cmd.Flags().BoolVar(&detach, "detach", false, "do not wait for its end")
-	_ = cmd.MarkFlagRequired("endpoint") // there is such a flag
+	cmd.Flags().StringVar(&f.Endpoint, "endpoint", "", "the `NAME` of the endpoint")
+	cmd.Flags().StringVar(&f.to, "to", "", "in place of an endpoint, a `URL` for this once")
+	cmd.Flags().StringVar(&f.toKey, "to-key", "", "what to sign for that with: `@FILE` or env:NAME (default a new secret)")
+	cmd.Flags().StringVar(&f.toFile, "to-file", "", "in place of an endpoint, write to this `PATH`, or - for stdout")
+	cmd.Flags().Uint64Var(&f.after, "after", 0, "go on with --to-file after the `SEQUENCE` that it ended with")
+	cmd.Flags().StringSliceVar(&f.Events, "events", nil, "a `PATTERN` of events, such as stripe.invoice.* (default those that the endpoint gets, or all); may be repeated")
+	cmd.Flags().StringVar(&f.Since, "since", "", "events received from this `TIME` on: RFC 3339, or how long ago, such as 2h (default all that are stored)")
+	cmd.Flags().StringVar(&f.Until, "until", "", "events received before this `TIME`")
+	cmd.Flags().StringVar(&f.Where, "where", "", "an `EXPRESSION` over the body, such as 'data.object.amount >= 1000'")
+	cmd.Flags().StringVar(&f.Rate, "rate", "", "most attempts per time, such as `50/s` (default the endpoint's)")
+	cmd.Flags().BoolVar(&f.DryRun, "dry-run", false, "count, and deliver nothing")
+	cmd.Flags().BoolVar(&f.detach, "detach", false, "do not wait for its end")
+	cmd.MarkFlagsOneRequired("endpoint", "to", "to-file")
+	cmd.MarkFlagsMutuallyExclusive("endpoint", "to", "to-file")
 	cmd.AddCommand(newReplayList(),
 		newReplayCommand("pause ID", "Have a replay wait", (*api.Client).PauseReplay),
 		newReplayCommand("resume ID", "Have a paused replay go on", (*api.Client).ResumeReplay),
@@ -66,14 +77,75 @@ far it is until it is done; interrupted, the replay goes on.`,
 	return cmd
 }
 
-// followReplay tells how far a replay is, whenever that has changed, until it is
-// over.
+// run has the events delivered, and follows that.
+func (f *replayFlags) run(ctx context.Context, client *api.Client, cmd *cobra.Command) error {
+	if f.to != "" {
+		f.To = &api.Target{URL: f.to}
+	}
+	if key := (keyFlag{f.toKey}); key.given() {
+		secret, err := key.read()
+		if err != nil {
+			return fmt.Errorf("--to-key: %w", err)
+		}
+		if f.To == nil {
+			return misused("--to-key is for --to")
+		}
+		f.To.Secret = secret.Reveal()
+	}
+	made, err := client.CreateReplay(ctx, f.ReplaySpec)
+	if err != nil {
+		return err
+	}
+	if made.Secret != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "signed as Standard Webhooks with a secret that is shown this once: %s\n", made.Secret)
+	}
+	r := made
+	if !f.DryRun && !f.detach {
+		if r, err = followReplay(ctx, client, r, cmd.ErrOrStderr()); err != nil {
+			return err
+		}
+	}
+	if f.format == outputJSON {
+		r.Secret = made.Secret
+		return writeJSON(cmd.OutOrStdout(), r)
+	}
+	if f.DryRun {
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), counted(&r))
+		return err
+	}
+	failed := ""
+	if r.Failed > 0 {
+		failed = fmt.Sprintf(", %d of them failed", r.Failed)
+	}
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %d of %d events%s\n", r.ID, r.State, r.Handled, r.Count, failed)
+	return err
+}
+
+// counted says what a dry run has found.
+func counted(r *api.Replay) string {
+	to := cmp.Or(r.Endpoint, r.To)
+	if r.LookedAt == nil || r.Matching == nil {
+		return fmt.Sprintf("%d events would be delivered to %s again", r.Count, to)
+	}
+	unfit := ""
+	if r.Unfit != nil && *r.Unfit > 0 {
+		unfit = fmt.Sprintf("; on %d more the expression or the filter cannot be evaluated", *r.Unfit)
+	}
+	if *r.LookedAt < r.Count {
+		return fmt.Sprintf("at least %d of %d events would be delivered to %s again: so many of the %d oldest, which were looked at%s", *r.Matching, r.Count, to, *r.LookedAt, unfit)
+	}
+	return fmt.Sprintf("%d of %d events would be delivered to %s again%s", *r.Matching, r.Count, to, unfit)
+}
+
+// followReplay tells how far a replay is until it is over.
 func followReplay(ctx context.Context, client *api.Client, r api.Replay, w io.Writer) (api.Replay, error) {
-	begun, last := time.Now(), uint64(0)
+	bar := progress{w: w}
+	defer bar.end()
 	for r.State == "running" || r.State == "paused" {
 		select {
 		case <-time.After(followEvery):
 		case <-ctx.Done():
+			bar.end()
 			fmt.Fprintf(w, "%s goes on; to end it: jethook replay cancel %s\n", r.ID, r.ID)
 			return r, ctx.Err()
 		}
@@ -81,12 +153,15 @@ func followReplay(ctx context.Context, client *api.Client, r api.Replay, w io.Wr
 		if err != nil {
 			return r, err
 		}
-		if r = next; r.Handled == last || r.State != "running" {
-			continue
+		r = next
+		what := fmt.Sprintf("%d of %d", r.Handled, r.Count)
+		if r.Failed > 0 {
+			what += fmt.Sprintf(", %d failed", r.Failed)
 		}
-		last = r.Handled
-		left := time.Duration(float64(time.Since(begun)) / float64(r.Handled) * float64(r.Count-min(r.Count, r.Handled)))
-		fmt.Fprintf(w, "%d of %d, %s to go\n", r.Handled, r.Count, left.Round(time.Second))
+		if r.State == "paused" {
+			what += ", paused"
+		}
+		bar.show(float64(r.Handled)/float64(max(1, r.Count)), what, time.Now())
 	}
 	if r.State == "failed" {
 		return r, fmt.Errorf("%s failed: %s", r.ID, r.Reason)
@@ -109,10 +184,10 @@ func newReplayList() *cobra.Command {
 		}
 		var rows [][]string
 		for _, r := range list.Data {
-			rows = append(rows, []string{r.ID, r.Endpoint, r.State, fmt.Sprint(r.Handled), fmt.Sprint(r.Count), moment(r.CreatedAt), moment(r.EndedAt), r.Reason})
+			rows = append(rows, []string{r.ID, cmp.Or(r.Endpoint, r.To), r.State, fmt.Sprint(r.Handled), fmt.Sprint(r.Count), moment(r.CreatedAt), moment(r.EndedAt), r.Reason})
 		}
 		noteMore(cmd.ErrOrStderr(), list.HasMore, page.Offset, len(list.Data))
-		return writeTable(cmd.OutOrStdout(), []string{"ID", "ENDPOINT", "STATE", "HANDLED", "COUNT", "MADE", "ENDED", "WHY"}, rows)
+		return writeTable(cmd.OutOrStdout(), []string{"ID", "TO", "STATE", "HANDLED", "COUNT", "MADE", "ENDED", "WHY"}, rows)
 	})
 	page.bind(cmd, 20)
 	return cmd
@@ -131,7 +206,7 @@ func newReplayCommand(use, short string, ask func(*api.Client, context.Context, 
 		if flags.format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), r)
 		}
-		return writeFields(cmd.OutOrStdout(), "id", r.ID, "endpoint", r.Endpoint, "state", r.State, "why", r.Reason,
-			"handled", fmt.Sprintf("%d of %d", r.Handled, r.Count), "made", moment(r.CreatedAt), "ended", moment(r.EndedAt))
+		return writeFields(cmd.OutOrStdout(), "id", r.ID, "endpoint", r.Endpoint, "to", r.To, "state", r.State, "why", r.Reason,
+			"handled", fmt.Sprintf("%d of %d", r.Handled, r.Count), "failed", number(int(r.Failed)), "made", moment(r.CreatedAt), "ended", moment(r.EndedAt))
 	})
 }

@@ -22,38 +22,34 @@ const (
 // follower reads events as they are stored, through the management API alone.
 type follower struct {
 	client *api.Client
-	query  api.EventQuery // After is where it is
+	query  api.ReadQuery // After is where it is
 }
 
-// newFollower begins where since says, or else with the next event. pattern is
-// that of events, or empty for all.
-func newFollower(ctx context.Context, client *api.Client, pattern, since string) (*follower, error) {
-	f := &follower{client: client, query: api.EventQuery{Page: api.Page{Limit: 100}, Since: since, Wait: tailWait, After: new(uint64)}}
-	if pattern != "" && pattern != ">" {
-		var named bool
-		if f.query.Source, f.query.Type, named = strings.Cut(pattern, "."); !named {
-			return nil, misused("%s names a source and no event; for all its events add .>", pattern)
-		}
-		if f.query.Source == "*" {
-			f.query.Source = ""
-		}
-	}
-	if since != "" {
+// followFlags select the events that are followed.
+type followFlags struct {
+	events       []string
+	since, where string
+}
+
+// newFollower begins where since says, or else with the next event.
+func newFollower(ctx context.Context, client *api.Client, of followFlags) (*follower, error) {
+	f := &follower{client: client, query: api.ReadQuery{Events: of.events, Since: of.since, Where: of.where, Limit: 100, Wait: tailWait}}
+	if of.since != "" {
 		return f, nil
 	}
 	last, err := client.Events(ctx, api.EventQuery{Page: api.Page{Limit: 1}})
 	if err == nil && len(last.Data) > 0 {
-		*f.query.After = last.Data[0].Sequence
+		f.query.After = last.Data[0].Sequence
 	}
 	return f, err
 }
 
 // each calls use with every event until ctx ends or use fails. A bridge that does
 // not answer is asked again; complain is told of it once.
-func (f *follower) each(ctx context.Context, complain func(error), use func(api.Event) error) error {
+func (f *follower) each(ctx context.Context, complain func(error), use func(*api.ReadEvent) error) error {
 	silent := false
 	for ctx.Err() == nil {
-		list, err := f.client.Events(ctx, f.query)
+		page, err := f.client.Read(ctx, f.query)
 		var refused *api.Problem
 		switch {
 		case ctx.Err() != nil:
@@ -71,11 +67,14 @@ func (f *follower) each(ctx context.Context, complain func(error), use func(api.
 			continue
 		}
 		silent = false
-		for _, e := range list.Data {
-			if err := use(e); err != nil {
+		for i := range page.Data {
+			if err := use(&page.Data[i]); err != nil {
 				return err
 			}
-			*f.query.After, f.query.Since = e.Sequence, ""
+			f.query.After, f.query.Since = page.Data[i].Sequence, ""
+		}
+		if err == nil {
+			f.query.After = max(f.query.After, page.Next)
 		}
 	}
 	return ctx.Err()
@@ -83,29 +82,30 @@ func (f *follower) each(ctx context.Context, complain func(error), use func(api.
 
 func newEventsTail() *cobra.Command {
 	var flags apiFlags
-	var pattern, since string
+	var of followFlags
 	cmd := apiCommand(&flags, &cobra.Command{
 		Use: "tail", Short: "Print events as they are stored, until interrupted",
 		Example: "  jethook events tail\n  jethook events tail --events 'stripe.invoice.*' --since 1h -o json",
 		Args:    noArgs,
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) error {
-		f, err := newFollower(ctx, client, pattern, since)
+		f, err := newFollower(ctx, client, of)
 		if err != nil {
 			return err
 		}
-		return f.each(ctx, func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), err, "- trying again") }, func(e api.Event) error {
+		return f.each(ctx, func(err error) { fmt.Fprintln(cmd.ErrOrStderr(), err, "- trying again") }, func(e *api.ReadEvent) error {
 			if flags.format == outputJSON {
-				return writeJSON(cmd.OutOrStdout(), e)
+				return writeJSON(cmd.OutOrStdout(), e.Event)
 			}
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), strings.Join(harmless([]string{moment(e.Time), e.ID, e.Source, e.Type, fmt.Sprint(e.Size)}), "  "))
 			return err
 		})
 	})
-	bindFollow(cmd, &pattern, &since)
+	of.bind(cmd)
 	return cmd
 }
 
-func bindFollow(cmd *cobra.Command, pattern, since *string) {
-	cmd.Flags().StringVar(pattern, "events", "", "a `PATTERN` of events: source and name, such as stripe.invoice.* (default all)")
-	cmd.Flags().StringVar(since, "since", "", "begin with events received from this `TIME` on: RFC 3339, or how long ago, such as 2h (default now)")
+func (f *followFlags) bind(cmd *cobra.Command) {
+	cmd.Flags().StringSliceVar(&f.events, "events", nil, "a `PATTERN` of events: source and name, such as stripe.invoice.* (default all); may be repeated")
+	cmd.Flags().StringVar(&f.since, "since", "", "begin with events received from this `TIME` on: RFC 3339, or how long ago, such as 2h (default now)")
+	cmd.Flags().StringVar(&f.where, "where", "", "an `EXPRESSION` over the body, such as 'data.object.amount >= 1000'")
 }

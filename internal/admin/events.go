@@ -18,53 +18,6 @@ type eventsQuery struct {
 	Period
 	Source string `query:"source" maxLength:"64" doc:"Of this source."`
 	Type   string `query:"type" maxLength:"256" doc:"Of this name or pattern: * for one token, > for all that follow." example:"order.*"`
-	After  string `query:"after" pattern:"^[0-9]{1,19}$" doc:"Those that follow this sequence, the oldest first, instead of the newest first."`
-	Wait   string `query:"wait" maxLength:"16" doc:"With after: how long to wait for one where there is none, at most 25s." example:"20s"`
-}
-
-// maxWait bounds how long a request waits for an event, below what it may take.
-const maxWait = 25 * time.Second
-
-// waitEvery is how often it is looked for one.
-const waitEvery = 100 * time.Millisecond
-
-// following answers with the events that follow a sequence, as soon as there are
-// any.
-func (h *Handler) following(ctx context.Context, q *eventsQuery, r bus.EventRange) (*output[api.List[api.Event]], error) {
-	after, err := strconv.ParseUint(q.After, 10, 63)
-	if err != nil {
-		return nil, misplaced("query.after", "is not a sequence")
-	}
-	wait, err := waitOf(q.Wait)
-	if err != nil {
-		return nil, err
-	}
-	over := time.NewTimer(wait)
-	defer over.Stop()
-	ticker := time.NewTicker(waitEvery)
-	defer ticker.Stop()
-	for seen := after; ; {
-		last, err := h.config.Bus.LastSequence(ctx, r.Env)
-		if err != nil {
-			return nil, err
-		}
-		if last > seen {
-			found, more, err := h.config.Bus.EventsAfter(ctx, r, after, q.Limit)
-			if err != nil {
-				return nil, err
-			}
-			if seen = last; len(found) > 0 {
-				return listed(wireEvents(found), more), nil
-			}
-		}
-		select {
-		case <-ticker.C:
-		case <-over.C:
-			return listed[api.Event](nil, false), nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }
 
 // waitOf reads how long a request is to wait; not at all where that is empty.
@@ -103,9 +56,6 @@ func (h *Handler) listEvents(ctx context.Context, q *eventsQuery) (*output[api.L
 	}
 	if r.Since, r.Until, err = q.bounds(h.now(), "query"); err != nil {
 		return nil, err
-	}
-	if q.After != "" {
-		return h.following(ctx, q, r)
 	}
 	found, more, err := h.config.Bus.Events(ctx, r, q.Offset, q.Limit)
 	if err != nil {

@@ -38,6 +38,7 @@ const (
 	managedByFile    code = "managed_by_file"
 	tooMany          code = "too_many"
 	changed          code = "changed"
+	notAgreed        code = "count_differs"
 	outdated         code = "outdated"
 	keysetMissing    code = "keyset_missing"
 	providerFailed   code = "provider_failed"
@@ -72,6 +73,7 @@ var titles = map[code]struct {
 	managedByFile:    {http.StatusConflict, "Managed by the configuration file"},
 	tooMany:          {http.StatusConflict, "Too many"},
 	changed:          {http.StatusConflict, "Changed meanwhile"},
+	notAgreed:        {http.StatusConflict, "Not what was agreed"},
 	outdated:         {http.StatusPreconditionFailed, "Changed since it was read"},
 	keysetMissing:    {http.StatusConflict, "No keyset"},
 	providerFailed:   {http.StatusBadGateway, "Provider refused or not reached"},

@@ -26,6 +26,15 @@ type ReplayPath struct {
 func (h *Handler) createReplay(ctx context.Context, in *struct{ Body api.ReplaySpec }) (*output[api.Replay], error) {
 	of := in.Body
 	spec := fanout.ReplaySpec{Endpoint: h.nameOf(ctx, of.Endpoint), Where: of.Where, DryRun: of.DryRun}
+	if (of.Endpoint == "") == (of.To == nil) {
+		return nil, misplaced("body", "names either the endpoint that gets it, or the address with to")
+	}
+	if of.To != nil {
+		if err := h.config.Guard.Resolve(ctx, of.To.URL); err != nil {
+			return nil, misplaced("body.to.url", err.Error())
+		}
+		spec.Target = &fanout.Target{URL: of.To.URL, Secret: of.To.Secret}
+	}
 	var err error
 	if spec.Since, err = moment(of.Since, h.now(), "body.since"); err != nil {
 		return nil, err
@@ -53,6 +62,10 @@ func (h *Handler) createReplay(ctx context.Context, in *struct{ Body api.ReplayS
 		return nil, noEndpoint()
 	case errors.Is(err, fanout.ErrWhere):
 		return nil, misplaced("body.where", err.Error())
+	case errors.Is(err, fanout.ErrTargetURL):
+		return nil, misplaced("body.to.url", err.Error())
+	case errors.Is(err, fanout.ErrTargetSecret):
+		return nil, misplaced("body.to.secret", err.Error())
 	case err != nil:
 		return nil, err
 	}
@@ -64,10 +77,13 @@ func (h *Handler) createReplay(ctx context.Context, in *struct{ Body api.ReplayS
 }
 
 func wireReplay(r fanout.Replay) api.Replay {
-	shown := api.Replay{ID: replayID + r.ID, Endpoint: r.Endpoint, Env: string(r.Env), Events: []string{}, Where: r.Where, State: string(r.State), Reason: r.Reason,
+	shown := api.Replay{ID: replayID + r.ID, Endpoint: r.Endpoint, To: r.To, Secret: r.Secret, Failed: r.Failed, Env: string(r.Env), Events: []string{}, Where: r.Where, State: string(r.State), Reason: r.Reason,
 		Count: r.Count, Handled: r.Handed, First: r.Begin, Last: r.End, CreatedAt: r.CreatedAt, EndedAt: r.EndedAt}
 	for _, p := range r.Events {
 		shown.Events = append(shown.Events, string(p))
+	}
+	if m := r.Matched; m != nil {
+		shown.LookedAt, shown.Matching, shown.Unfit = &m.Looked, &m.Passing, &m.Failing
 	}
 	if r.PerSecond > 0 {
 		shown.Rate = config.Rate(r.PerSecond).String()

@@ -37,6 +37,7 @@ func (h *Handler) routes() huma.API {
 		Transformers:                 []huma.Transformer{explain},
 	})
 	register(of, get("events-list", "/v1/events", "List events, the newest first"), h.listEvents)
+	register(of, get("events-read", "/v1/events/read", "Read on from a sequence, the oldest first, with bodies where asked for"), h.readEvents)
 	register(of, get("events-get", "/v1/events/{id}", "Show an event"), h.getEvent)
 	register(of, get("events-body", "/v1/events/{id}/body", "Read an event's body, byte for byte"), h.getBody)
 	register(of, get("events-attempts", "/v1/events/{id}/attempts", "List the attempts to deliver an event, the oldest first"), h.listAttempts)
@@ -52,6 +53,7 @@ func (h *Handler) routes() huma.API {
 	register(of, post("endpoints-test", "/v1/endpoints/{name}/test", "Send one test event to an endpoint now, and show the attempt"), h.testEndpoint)
 	register(of, post("endpoints-pause", "/v1/endpoints/{name}/pause", "Stop delivering to an endpoint; its events wait"), h.pauseEndpoint)
 	register(of, post("endpoints-resume", "/v1/endpoints/{name}/resume", "Deliver again to an endpoint that was paused or disabled"), h.resumeEndpoint)
+	register(of, post("endpoints-rewind", "/v1/endpoints/{name}/rewind", "Have an endpoint go back, and get all events from there on again; without confirm, count them"), h.rewindEndpoint)
 	h.pullRoutes(of)
 	register(of, post("endpoints-retries-hasten", "/v1/endpoints/{name}/retries/hasten", "Have an endpoint's waiting retries fall due now"), h.hastenRetries)
 	register(of, remove("endpoints-retries-cancel", "/v1/endpoints/{name}/retries", "Cancel an endpoint's retries; they become dead events"), h.cancelRetries)

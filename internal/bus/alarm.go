@@ -102,6 +102,10 @@ func (a *Alarm) ring(subject string) {
 	}
 }
 
+// Ring has the alarms ring as if something had been stored under a subject, for who
+// has made something wait without that.
+func (b *Bus) Ring(subject string) { b.ring(subject) }
+
 // ring has the alarms ring, also after a publish whose outcome is not known.
 func (b *Bus) ring(subject string) {
 	b.mu.Lock()

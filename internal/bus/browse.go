@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +17,17 @@ import (
 type Range struct {
 	Stream  string
 	Subject string // with wildcards
+	// Subjects select what any of them does, in place of Subject.
+	Subjects []string
 	// After leaves out what has that sequence or a lower one.
 	After uint64
 	// Since and Until bound the time of storing, Until excluded; zero does not.
 	Since, Until time.Time
 	// HeadersOnly leaves the bodies on the server; Size is known all the same.
 	HeadersOnly bool
+	// Batch is how many messages are asked for at a time, and so in memory at once;
+	// zero means 500.
+	Batch int
 }
 
 // Message is a stored message.
@@ -185,15 +191,16 @@ func (v *view) start(ctx context.Context, wanted int) (uint64, error) {
 
 // read visits what the view holds from a sequence on.
 func (v *view) read(ctx context.Context, from uint64, visit func(Message) bool) error {
-	consumer, pending, err := v.open(ctx, v.Subject, jetstream.ConsumerConfig{
+	consumer, pending, err := v.open(ctx, v.Range, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: v.HeadersOnly,
 	})
 	if err != nil {
 		return err
 	}
 	defer v.close(ctx, consumer)
+	atOnce := uint64(cmp.Or(v.Batch, browseBatch))
 	for pending > 0 {
-		batch, err := consumer.Fetch(int(min(pending, browseBatch)), jetstream.FetchMaxWait(browseWait))
+		batch, err := consumer.Fetch(int(min(pending, atOnce)), jetstream.FetchMaxWait(browseWait))
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", v.Stream, err)
 		}
@@ -221,7 +228,7 @@ func (v *view) read(ctx context.Context, from uint64, visit func(Message) bool) 
 
 // count returns how many messages of the subject there are from a sequence on.
 func (v *view) count(ctx context.Context, from uint64) (uint64, error) {
-	consumer, pending, err := v.open(ctx, v.Subject, jetstream.ConsumerConfig{
+	consumer, pending, err := v.open(ctx, v.Range, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: true,
 	})
 	if err != nil {
@@ -234,7 +241,7 @@ func (v *view) count(ctx context.Context, from uint64) (uint64, error) {
 // sequenceAt returns the sequence of the first message stored at that time or
 // later, or the next one to be stored.
 func (v *view) sequenceAt(ctx context.Context, at time.Time) (uint64, error) {
-	consumer, _, err := v.open(ctx, "", jetstream.ConsumerConfig{
+	consumer, _, err := v.open(ctx, Range{}, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &at, HeadersOnly: true,
 	})
 	if err != nil {
@@ -244,9 +251,12 @@ func (v *view) sequenceAt(ctx context.Context, at time.Time) (uint64, error) {
 	return consumer.CachedInfo().Delivered.Stream + 1, nil
 }
 
-// open makes a consumer that leaves no trace, and says how many messages it has.
-func (v *view) open(ctx context.Context, subject string, config jetstream.ConsumerConfig) (jetstream.Consumer, uint64, error) {
-	config.FilterSubject = subject
+// open makes a consumer of what a range selects that leaves no trace, and says how
+// many messages it has.
+func (v *view) open(ctx context.Context, of Range, config jetstream.ConsumerConfig) (jetstream.Consumer, uint64, error) {
+	if config.FilterSubjects = of.Subjects; len(of.Subjects) == 0 {
+		config.FilterSubject = of.Subject
+	}
 	config.AckPolicy = jetstream.AckNonePolicy
 	config.MemoryStorage = true
 	config.InactiveThreshold = browseIdle

@@ -49,23 +49,6 @@ func (b *Bus) Events(ctx context.Context, r EventRange, offset, limit int) ([]St
 	return events, more, nil
 }
 
-// EventsAfter returns up to limit events that follow a sequence, the oldest first,
-// without their bodies, and whether there are more.
-func (b *Bus) EventsAfter(ctx context.Context, r EventRange, after uint64, limit int) (events []Stored, more bool, err error) {
-	err = b.Each(ctx, Range{
-		Stream: StreamName(r.Env), Subject: r.Pattern.Subject(r.Env), Since: r.Since, Until: r.Until, After: after, HeadersOnly: true,
-	}, func(m Message) bool {
-		if more = len(events) == limit; more {
-			return false
-		}
-		if e, err := event.Decode(m.Header, nil); err == nil {
-			events = append(events, Stored{Event: e, Sequence: m.Sequence, Size: m.Size})
-		}
-		return true
-	})
-	return events, more, err
-}
-
 // LastSequence is that of the event that was stored last, 0 before the first.
 func (b *Bus) LastSequence(ctx context.Context, env event.Env) (uint64, error) {
 	stream, err := b.consumer.Stream(ctx, StreamName(env))

@@ -68,12 +68,8 @@ func (c *cursors) client(stream, name string) (config jetstream.ConsumerConfig, 
 // ParkNew keeps a new durable that begins after the sequence floor. One that is
 // there keeps its place.
 func (b *Bus) ParkNew(ctx context.Context, stream string, config jetstream.ConsumerConfig, floor uint64) error {
-	data, err := json.Marshal(config)
+	own, err := serverConfig(config)
 	if err != nil {
-		return err
-	}
-	var own server.ConsumerConfig
-	if err := json.Unmarshal(data, &own); err != nil {
 		return err
 	}
 	b.cursors.mu.Lock()
@@ -84,7 +80,7 @@ func (b *Bus) ParkNew(ctx context.Context, stream string, config jetstream.Consu
 	if _, err := b.consumer.Consumer(ctx, stream, config.Durable); !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return err
 	}
-	b.cursors.park(stream, config.Durable, cursor{Floor: floor, Config: &own, Last: new(uint64)})
+	b.cursors.park(stream, config.Durable, cursor{Floor: floor, Config: own, Last: new(uint64)})
 	return nil
 }
 
@@ -104,15 +100,12 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	if !info.Config.MemoryStorage {
 		return true, nil
 	}
-	data, err := json.Marshal(info.Config)
+	own, err := serverConfig(info.Config)
 	if err != nil {
 		return false, err
 	}
-	entry := cursor{Created: info.Created, Floor: info.AckFloor.Stream, Config: new(server.ConsumerConfig),
+	entry := cursor{Created: info.Created, Floor: info.AckFloor.Stream, Config: own,
 		Last: b.cursors.progressOf(stream, name).chain.upTo(info.AckFloor.Consumer, info.AckFloor.Stream)}
-	if err := json.Unmarshal(data, entry.Config); err != nil {
-		return false, err
-	}
 	b.cursors.park(stream, name, entry) // and it stays so where the server's answer is lost
 	if err := b.consumer.DeleteConsumer(ctx, stream, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, err
@@ -136,6 +129,11 @@ func (b *Bus) Unpark(ctx context.Context, stream, name string) error {
 	}
 	b.cursors.mu.Lock()
 	defer b.cursors.mu.Unlock()
+	return b.unpark(ctx, stream, name)
+}
+
+// unpark is Unpark with mu held.
+func (b *Bus) unpark(ctx context.Context, stream, name string) error {
 	entry, parked := b.cursors.parked[stream][name]
 	if !parked {
 		return nil
@@ -255,6 +253,16 @@ func selects(ctx context.Context, stream jetstream.Stream, config jetstream.Cons
 		}
 	}
 	return first, found, nil
+}
+
+// serverConfig is the inverse of clientConfig.
+func serverConfig(config jetstream.ConsumerConfig) (*server.ConsumerConfig, error) {
+	data, err := json.Marshal(config)
+	if err != nil {
+		return nil, err
+	}
+	own := new(server.ConsumerConfig)
+	return own, json.Unmarshal(data, own)
 }
 
 // clientConfig is the server's own definition as a client writes it: the two

@@ -26,6 +26,7 @@ type Progress struct {
 	again   []uint64    // those that were handed out again, in no order
 	earlier [][2]uint64 // before the restart, from and to, in order
 	chain   Chain
+	moved   uint64 // the newest event when the consumer was last moved back
 }
 
 // Chain returns the chain of the durable's events, which is kept over restarts; a
@@ -56,7 +57,7 @@ func (p *Progress) Settle(at *jetstream.MsgMetadata) {
 	if len(p.spans)+len(p.again) >= maxSpans || at.Sequence.Stream <= p.floor {
 		return
 	}
-	if at.NumDelivered > 1 { // its number says nothing of its neighbours
+	if at.NumDelivered > 1 || at.Sequence.Stream <= p.moved { // its number says nothing of its neighbours
 		p.again = append(p.again, at.Sequence.Stream)
 		return
 	}
@@ -106,6 +107,15 @@ func (p *Progress) restore(settled [][2]uint64, last *uint64) {
 	defer p.mu.Unlock()
 	p.created, p.floor = time.Time{}, 0
 	p.spans, p.again, p.earlier = nil, nil, slices.Clone(settled)
+}
+
+// rewind forgets what is settled, for it is handed out again. Of what may have been
+// handed out before that, up to last, the numbers are of another row.
+func (p *Progress) rewind(last uint64) {
+	p.restore(nil, nil)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moved = last
 }
 
 // above returns what is settled above the floor of the consumer that was

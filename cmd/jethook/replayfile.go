@@ -1,0 +1,130 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jethook/jethook/api"
+)
+
+// exportPage is how many events are asked for at a time.
+const exportPage = 1000
+
+// cloudEvent is an event in the structured mode of CloudEvents 1.0.
+type cloudEvent struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Source          string          `json:"source"`
+	Type            string          `json:"type"`
+	Time            time.Time       `json:"time"`
+	DataContentType string          `json:"datacontenttype,omitempty"`
+	Traceparent     string          `json:"traceparent,omitempty"`
+	Sequence        string          `json:"sequence"` // in the stream
+	Data            json.RawMessage `json:"data,omitempty"`
+	DataBase64      []byte          `json:"data_base64,omitempty"`
+}
+
+// structured writes JSON as JSON, and any other body in base64.
+func structured(e *api.ReadEvent) cloudEvent {
+	of := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: "/" + e.Env + "/" + e.Source, Type: e.Type, Time: e.Time.UTC(), DataContentType: e.ContentType,
+		Traceparent: e.Traceparent, Sequence: strconv.FormatUint(e.Sequence, 10)}
+	kind, _, err := mime.ParseMediaType(e.ContentType)
+	if err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json")) && json.Valid(e.Body) {
+		of.Data = e.Body
+	} else {
+		of.DataBase64 = e.Body
+	}
+	return of
+}
+
+// exporter writes what is stored to a file.
+type exporter struct {
+	client *api.Client
+	query  api.ReadQuery // After is where it is
+	count  int
+	bar    progress
+}
+
+// toFile writes the events that a replay selects to a file, or for - to stdout. after
+// is the sequence that an earlier one ended with.
+func toFile(ctx context.Context, client *api.Client, cmd *cobra.Command, spec *api.ReplaySpec, path string, after uint64) (err error) {
+	x := &exporter{client: client, bar: progress{w: cmd.ErrOrStderr()}, query: api.ReadQuery{
+		Events: spec.Events, Since: spec.Since, Until: spec.Until, Where: spec.Where, After: after, Limit: exportPage, Bodies: true}}
+	if ago, wrong := time.ParseDuration(spec.Until); wrong == nil { // the same time for all pages
+		x.query.Until = time.Now().Add(-ago).Format(time.RFC3339Nano)
+	}
+	last, err := client.Events(ctx, api.EventQuery{Page: api.Page{Limit: 1}})
+	if err != nil {
+		return err
+	}
+	if len(last.Data) > 0 {
+		x.query.Through = last.Data[0].Sequence // what comes meanwhile is not waited for
+	}
+	out := cmd.OutOrStdout()
+	if path != "-" {
+		file, err := openExport(path, after > 0)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, file.Sync(), file.Close()) }()
+		out = file
+	}
+	err = x.run(ctx, out)
+	x.bar.end()
+	fmt.Fprintf(cmd.ErrOrStderr(), "%d events are written, up to sequence %d; to go on from there: --after %d\n", x.count, x.query.After, x.query.After)
+	return err
+}
+
+// openExport makes a file that is not there, or goes on with one that is.
+func openExport(path string, goesOn bool) (*os.File, error) {
+	mode := os.O_EXCL
+	if goesOn {
+		mode = os.O_APPEND
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|mode, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, misused("%s is there already: take another name, or go on with it by --after SEQUENCE", path)
+	}
+	return file, err
+}
+
+func (x *exporter) run(ctx context.Context, out io.Writer) error {
+	lines := bufio.NewWriter(out)
+	first := x.query.After
+	for x.query.After < x.query.Through {
+		page, err := x.client.Read(ctx, x.query)
+		if err != nil {
+			return err
+		}
+		for i := range page.Data {
+			if err := writeJSON(lines, structured(&page.Data[i])); err != nil {
+				return err
+			}
+		}
+		if err := lines.Flush(); err != nil { // so that after names what is written
+			return err
+		}
+		if len(page.Data) > 0 && first == 0 {
+			first = page.Data[0].Sequence - 1 // what was stored before is none of it
+		}
+		x.count += len(page.Data)
+		x.query.After, x.query.Since = page.Next, ""
+		x.bar.show(float64(page.Next-min(page.Next, first))/float64(max(1, x.query.Through-min(x.query.Through, first))), fmt.Sprintf("%d events", x.count), time.Now())
+		if page.Complete {
+			return nil
+		}
+	}
+	return nil
+}

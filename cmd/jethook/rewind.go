@@ -1,0 +1,69 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/jethook/jethook/api"
+)
+
+func newEndpointsRewind() *cobra.Command {
+	var flags apiFlags
+	var to api.RewindSpec
+	var yes bool
+	cmd := apiCommand(&flags, &cobra.Command{
+		Use: "rewind NAME", Short: "Have an endpoint go back, and get all events from there on again",
+		Long: `Moves an endpoint's own place back: it gets every event again that its patterns select
+from there on, in the order in which they were stored, and then goes on with what is
+new. It counts them first and asks; --yes answers. To have some of the events delivered
+again beside what is new, use jethook replay.`,
+		Example: `  jethook endpoints rewind billing --since 2h
+  jethook endpoints rewind billing --sequence 4711 --yes`,
+		Args: exactly("NAME"),
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+		would, err := client.RewindEndpoint(ctx, args[0], to)
+		if err != nil {
+			return err
+		}
+		if !yes {
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s would get %d events again, from sequence %d to %d, and go on from there\n", would.Endpoint, would.Count, would.First, would.Last)
+			if err := agree(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+		}
+		did, err := client.RewindEndpoint(ctx, args[0], api.RewindSpec{Confirm: would.Confirm})
+		if err != nil {
+			return err
+		}
+		if flags.format == outputJSON {
+			return writeJSON(cmd.OutOrStdout(), did)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s gets %d events again, from sequence %d on\n", did.Endpoint, did.Count, did.First)
+		return err
+	})
+	cmd.Flags().StringVar(&to.Since, "since", "", "back to what was received from this `TIME` on: RFC 3339, or how long ago, such as 2h")
+	cmd.Flags().Uint64Var(&to.Sequence, "sequence", 0, "back to the event of this `SEQUENCE`")
+	cmd.Flags().BoolVar(&to.Beginning, "beginning", false, "back to the oldest event that is stored")
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	cmd.MarkFlagsOneRequired("since", "sequence", "beginning")
+	cmd.MarkFlagsMutuallyExclusive("since", "sequence", "beginning")
+	return cmd
+}
+
+// agree asks a person whether to go on. Where there is none, --yes is needed.
+func agree(in io.Reader, notes io.Writer) error {
+	if reader, ok := in.(io.Writer); !ok || !isTerminal(reader) {
+		return misused("nobody can be asked, for the input is not a terminal: add --yes")
+	}
+	fmt.Fprint(notes, "go on? [y/N] ")
+	line, err := bufio.NewReader(in).ReadString('\n')
+	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
+		return fmt.Errorf("nothing was changed")
+	}
+	return nil
+}
