@@ -36,6 +36,17 @@ func (h *Handler) routes() huma.API {
 		RejectUnknownQueryParameters: true,
 		Transformers:                 []huma.Transformer{explain},
 	})
+	h.flowRoutes(of)
+	h.entryRoutes(of)
+
+	// The framework's own form of errors, which explain replaces.
+	delete(registry.Map(), "ErrorModel")
+	delete(registry.Map(), "ErrorDetail")
+	return of
+}
+
+// flowRoutes makes the operations on events and on where they go.
+func (h *Handler) flowRoutes(of huma.API) {
 	register(of, get("events-list", "/v1/events", "List events, the newest first"), h.listEvents)
 	register(of, get("events-read", "/v1/events/read", "Read on from a sequence, the oldest first, with bodies where asked for"), h.readEvents)
 	register(of, get("events-get", "/v1/events/{id}", "Show an event"), h.getEvent)
@@ -70,7 +81,10 @@ func (h *Handler) routes() huma.API {
 	register(of, accepted(post("dead-retry", "/v1/dead/{id}/retry", "Deliver a dead event again, to its endpoint alone")), h.retryDead)
 	register(of, accepted(post("dead-retry-all", "/v1/dead/retry", "Deliver an endpoint's dead events again, up to 1000 in one request")), h.retryAllDead)
 	register(of, remove("dead-drop", "/v1/dead/{id}", "Take a dead event from the list for good"), h.dropDead)
+}
 
+// entryRoutes makes the operations on what is made over the API beside endpoints.
+func (h *Handler) entryRoutes(of huma.API) {
 	sources, subscribers := h.sourceEntries(), h.subscriberEntries()
 	register(of, get("sources-list", "/v1/sources", "List the sources"), sources.list)
 	register(of, created(post("sources-create", "/v1/sources", "Make a source")), h.createSource)
@@ -98,11 +112,6 @@ func (h *Handler) routes() huma.API {
 	register(of, put("keys-update", "/v1/keys/{id}", "Rename an API key, or restrict it"), h.updateKey)
 	register(of, created(post("keys-roll", "/v1/keys/{id}/roll", "Replace an API key, which expires now or later")), h.rollKey)
 	register(of, emptied(remove("keys-delete", "/v1/keys/{id}", "Delete an API key, unless it is the last valid one")), h.deleteKey)
-
-	// The framework's own form of errors, which explain replaces.
-	delete(registry.Map(), "ErrorModel")
-	delete(registry.Map(), "ErrorDetail")
-	return of
 }
 
 func get(id, path, summary string) huma.Operation {
