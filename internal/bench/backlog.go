@@ -19,7 +19,7 @@ func (b *bench) backlog(ctx context.Context) (deliveries, error) {
 	}{{rowShort, "short", b.events}, {rowLong, "long", b.long}}
 	for _, way := range ways {
 		fmt.Fprintf(b.progress, "storing %d events\n", way.events)
-		if err := b.fillJethook(ctx, way.store, way.events); err != nil {
+		if err := b.fillJethook(ctx, way.store, way.events, manyTypes); err != nil {
 			return d, err
 		}
 	}

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var tiny = []string{"-rounds", "1", "-seconds", "0.2", "-connections", "8", "-events", "200", "-endpoints", "100", "-backlog", "400", "-retries", "10000"}
+var tiny = []string{"-rounds", "1", "-seconds", "0.2", "-connections", "8", "-events", "200", "-endpoints", "100", "-backlog", "400", "-replay", "400", "-retries", "10000"}
 
 func TestARunPrintsEveryRow(t *testing.T) {
 	var stdout bytes.Buffer
@@ -34,7 +34,7 @@ func TestARunPrintsEveryRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint, rowHundreds, rowThousand, rowShort, rowLong, rowStill, rowChurn,
+		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint, rowHundreds, rowThousand, rowShort, rowLong, rowStill, rowChurn, rowFirst, rowAgain,
 		"n/m", "≥ 0.95", "b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "i/h", "j/h", "≥ 0.75", "≥ 10000 /s",
 		"p99 of deliveries to 100 endpoints", "beside one that hangs", "beside one that fails",
 		"memory when idle", "start to ready", "binary", "static", "SIGTERM to exit with 100 quiet endpoints", "p99 of receiving with 100 quiet endpoints, of that with 10",

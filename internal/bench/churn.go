@@ -114,13 +114,13 @@ func comeAndGo(ctx context.Context, url string, n int) error {
 	defer http.DefaultClient.CloseIdleConnections()
 	for i := range n {
 		name := "churn-" + strconv.Itoa(i)
-		if err := ask(ctx, http.MethodPost, url, map[string]any{"name": name, "url": "http://127.0.0.1:1/", "events": []string{"quiet." + name}}); err != nil {
+		if err := ask(ctx, http.MethodPost, url, map[string]any{"name": name, "url": "http://127.0.0.1:1/", "events": []string{"quiet." + name}}, nil); err != nil {
 			return err
 		}
 		<-turns.C
 	}
 	for i := range n {
-		if err := ask(ctx, http.MethodDelete, url+"/churn-"+strconv.Itoa(i), nil); err != nil {
+		if err := ask(ctx, http.MethodDelete, url+"/churn-"+strconv.Itoa(i), nil, nil); err != nil {
 			return err
 		}
 		<-turns.C
@@ -128,8 +128,9 @@ func comeAndGo(ctx context.Context, url string, n int) error {
 	return nil
 }
 
-// ask asks the management API for something that it must do.
-func ask(ctx context.Context, method, url string, body map[string]any) error {
+// ask asks the management API for something that it must do, and decodes the
+// answer into what is not nil.
+func ask(ctx context.Context, method, url string, body map[string]any, into any) error {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return err
@@ -150,6 +151,9 @@ func ask(ctx context.Context, method, url string, body map[string]any) error {
 	}
 	if answer.StatusCode/100 != 2 {
 		return fmt.Errorf("%s %s: answered %s: %s", method, url, answer.Status, said)
+	}
+	if into != nil {
+		return json.Unmarshal(said, into)
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ const (
 type load struct {
 	address           string
 	connections, size int
+	kind              int // of the first name
 	types             int // how many events have names of their own; 0 is 1
 	rate              int // requests a second over all connections; 0 is as many as are answered
 }
@@ -156,7 +157,7 @@ func (c *connection) exchange() (sample, error) {
 }
 
 func (c *connection) compose(id, timestamp string) {
-	c.body = webhookBody(c.body[:0], id, c.number()%max(1, c.load.types), c.load.size)
+	c.body = webhookBody(c.body[:0], id, c.load.kind+c.number()%max(1, c.load.types), c.load.size)
 	c.mac.Reset()
 	c.mac.Write([]byte(id + "." + timestamp + "."))
 	c.mac.Write(c.body)

@@ -67,10 +67,10 @@ func part(name string) func(context.Context, []string) error {
 
 // settings are the flags.
 type settings struct {
-	rounds, connections, size, events, endpoints, retries, long int
-	seconds                                                     float64
-	only                                                        string
-	json                                                        bool
+	rounds, connections, size, events, endpoints, retries, long, again int
+	seconds                                                            float64
+	only                                                               string
+	json                                                               bool
 }
 
 func parse(args []string, stderr io.Writer) (settings, error) {
@@ -84,8 +84,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.events, "events", 30000, "events delivered a round, at least 2")
 	flags.IntVar(&s.endpoints, "endpoints", 10000, "endpoints that are registered and get nothing")
 	flags.IntVar(&s.long, "backlog", 1000000, "events of a long backlog, at least 2")
+	flags.IntVar(&s.again, "replay", 100000, "events delivered again, at least 2")
 	flags.IntVar(&s.retries, "retries", 1000000, "retries that wait, at least 10000")
-	flags.StringVar(&s.only, "only", "", "measure one part alone: receiving, churn, delivering, backlog, trouble, footprint, quiet or waiting")
+	flags.StringVar(&s.only, "only", "", "measure one part alone: receiving, churn, delivering, backlog, replay, trouble, footprint, quiet or waiting")
 	flags.BoolVar(&s.json, "json", false, "write JSON")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -94,7 +95,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if s.only != "" && !slices.ContainsFunc((&bench{}).parts(nil), known) {
 		return s, fmt.Errorf("-only %q is not a part of what is measured", s.only)
 	}
-	if flags.NArg() > 0 || s.rounds < 1 || s.seconds <= 0 || s.connections < 1 || s.endpoints < 1 || s.retries < waiters*dueEvents || s.size < minSize || s.events < 2 || s.long < 2 {
+	if flags.NArg() > 0 || s.rounds < 1 || s.seconds <= 0 || s.connections < 1 || s.endpoints < 1 || s.retries < waiters*dueEvents || s.size < minSize || s.events < 2 || s.long < 2 || s.again < 2 {
 		flags.Usage()
 		return s, errors.New("the flags cannot be meant so")
 	}

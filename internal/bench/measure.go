@@ -70,6 +70,7 @@ func (b *bench) parts(r *report) []measured {
 		{"churn", func(ctx context.Context) error { return into(ctx, b.churn, r.addChurn) }},
 		{"delivering", func(ctx context.Context) error { return into(ctx, b.delivering, r.addDelivering) }},
 		{"backlog", func(ctx context.Context) error { return into(ctx, b.backlog, r.addBacklog) }},
+		{"replay", func(ctx context.Context) error { return into(ctx, b.replay, r.addReplays) }},
 		{"trouble", func(ctx context.Context) error { return into(ctx, b.neighbours, r.addBeside) }},
 		{"footprint", func(ctx context.Context) error { return into(ctx, b.footprint, r.addFootprint) }},
 		{"quiet", func(ctx context.Context) error { return into(ctx, b.quiet, r.addQuiet) }},
@@ -144,7 +145,7 @@ func (b *bench) delivering(ctx context.Context) (deliveries, error) {
 	if err := b.fillBare(ctx); err != nil {
 		return d, err
 	}
-	if err := b.fillJethook(ctx, "endpoint", b.events); err != nil {
+	if err := b.fillJethook(ctx, "endpoint", b.events, manyTypes); err != nil {
 		return d, err
 	}
 	ways := []struct {
@@ -193,12 +194,12 @@ func (b *bench) fillBare(ctx context.Context) error {
 	return nil
 }
 
-func (b *bench) fillJethook(ctx context.Context, store string, events int) error {
+func (b *bench) fillJethook(ctx context.Context, store string, events, types int) error {
 	c, err := b.startJethook(ctx, store, "power")
 	if err != nil {
 		return err
 	}
-	l := load{address: c.addresses["ingest"], connections: b.connections, size: b.size, types: manyTypes}
+	l := load{address: c.addresses["ingest"], connections: b.connections, size: b.size, types: types}
 	if err := errors.Join(l.send(ctx, events), c.stop()); err != nil {
 		return fmt.Errorf("fill jethook: %w", err)
 	}

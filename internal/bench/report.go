@@ -21,8 +21,11 @@ const (
 	rowThousand = "j  jethook, 1000 endpoints in turn"
 	rowShort    = "k  jethook, one endpoint, a short backlog"
 	rowLong     = "l  jethook, one endpoint, a long backlog"
-	rowStill    = "m  jethook, durability: power, with the API"
-	rowChurn    = "n  m, while 1000 endpoints come and go"
+	rowFirst    = "o  jethook, a new endpoint beside live traffic"
+	rowAgain    = "p  jethook, a replay beside live traffic"
+
+	rowStill = "m  jethook, durability: power, with the API"
+	rowChurn = "n  m, while 1000 endpoints come and go"
 )
 
 // report is all that was measured.
@@ -121,6 +124,13 @@ func (r *report) addDelivering(d deliveries) {
 func (r *report) addBacklog(d deliveries) {
 	r.addDelivery(d, rowShort, nil, 0)
 	r.addDelivery(d, rowLong, newRatio(d.rates, rowLong, rowShort, 0.8), 0)
+}
+
+func (r *report) addReplays(of replays) {
+	r.addSpeed(speed{What: rowFirst, PerSecond: median(of.rates[rowFirst])})
+	r.addSpeed(speed{What: rowAgain, PerSecond: median(of.rates[rowAgain]), Ratio: newRatio(of.rates, rowAgain, rowFirst, 0.8)})
+	r.addFigure("p99 of live deliveries", median(of.alone), "ms", 0)
+	r.addFigure("the same beside a replay, of that", median(of.slow), "%", 110)
 }
 
 func (r *report) addDelivery(d deliveries, row string, ratio *ratio, atLeast float64) {
