@@ -121,7 +121,7 @@ func TestStreamsAreOneForEachEnvironmentAndRefuseRatherThanDrop(t *testing.T) {
 		stream := bus.stream("EVENTS_" + strings.ToUpper(env))
 		got := stream.CachedInfo().Config
 		want := jetstream.StreamConfig{
-			Name: "EVENTS_" + strings.ToUpper(env), Subjects: []string{"events." + env + ".>"},
+			Name: "EVENTS_" + strings.ToUpper(env), Subjects: []string{"events." + env + ".>", "again." + env + ".>"}, // and what subscribers are handed again
 			Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
 			MaxBytes: 32 << 20, MaxAge: 7 * 24 * time.Hour, Duplicates: 2 * time.Minute,
 			MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxMsgSize: -1, MaxConsumers: -1, Replicas: 1,
