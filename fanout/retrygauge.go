@@ -16,8 +16,13 @@ import (
 // next one waits: the server walks a million in about a second.
 const retriesShare = 20
 
-// readRetries counts what is due again for each endpoint, now or later. Those that
-// sleep have nothing.
+// mostCounted is how many retries there may be in all for them to be counted by
+// endpoint. To count more would take the neighbours' time and much memory; the
+// gauge of all goes on.
+const mostCounted = 100_000
+
+// readRetries counts what is due again for each endpoint, now or later, unless
+// they are too many. Those that sleep have nothing.
 func (r *Registry) readRetries(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, pollInterval)
 	defer cancel()
@@ -26,7 +31,10 @@ func (r *Registry) readRetries(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
-	if retry.CachedInfo().State.Msgs > 0 {
+	switch msgs := retry.CachedInfo().State.Msgs; {
+	case msgs > mostCounted:
+		counts = nil
+	case msgs > 0:
 		if counts, err = r.countRetries(ctx); err != nil {
 			return err
 		}

@@ -33,7 +33,7 @@ func boundGarbage(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	percent := mostGarbage
+	percent, more := mostGarbage, 1.0
 	debug.SetGCPercent(percent)
 	ticker := time.NewTicker(garbageLook)
 	defer ticker.Stop()
@@ -56,22 +56,25 @@ func boundGarbage(ctx context.Context) {
 		if of > 0 {
 			share = spent / of
 		}
-		if next := garbageFor(percent, look[0].Value.Uint64(), share); next != percent {
+		next := percent
+		if next, more = garbageFor(more, look[0].Value.Uint64(), share); next != percent {
 			percent = next
 			debug.SetGCPercent(percent)
 		}
 	}
 }
 
-// garbageFor returns the percentage that follows one, from what is in use, in
-// bytes, and the part of the processors' time that collecting takes.
-func garbageFor(percent int, live uint64, share float64) int {
-	least := int(min(mostGarbage, max(leastGarbage, 100*muchGarbage/max(live, 1))))
+// garbageFor returns the percentage of garbage from what is in use, in bytes, and
+// how many times the least of it there is next, from how many there were, and from
+// the part of the processors' time that collecting takes.
+func garbageFor(more float64, live uint64, share float64) (percent int, next float64) {
+	least := float64(min(mostGarbage, max(leastGarbage, 100*muchGarbage/max(live, 1))))
 	switch {
 	case share > muchCollecting:
-		percent *= 2
+		more *= 1.25
 	case share < littleCollecting:
-		percent = percent * 3 / 4
+		more *= 0.75
 	}
-	return min(mostGarbage, max(least, percent))
+	more = min(mostGarbage/least, max(1, more))
+	return int(least * more), more
 }
