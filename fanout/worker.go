@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"time"
 
@@ -91,6 +92,10 @@ func (r *Registry) open(ctx context.Context, e *deliver.Endpoint) (*deliver.Work
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	// Without a deadline of ours each request has five seconds, which a server on a
+	// busy machine takes where it has ten thousand consumers.
+	ctx, cancel := context.WithTimeoutCause(ctx, changeTimeout, errors.New("the worker's consumers were not made in time"))
+	defer cancel()
 	if err := r.config.Bus.Unpark(ctx, bus.StreamName(e.Env), e.Name); err != nil {
 		return nil, err
 	}
