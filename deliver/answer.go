@@ -145,11 +145,8 @@ func each(held []lease, act func(*lease) (bool, error)) (late []lease, err error
 // end removes leases and returns those that were not there any more.
 func end(ctx context.Context, retry jetstream.Stream, held []lease) (late []lease, err error) {
 	return each(held, func(l *lease) (bool, error) {
-		err := retry.DeleteMsg(ctx, l.stored)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return true, nil
-		}
-		return false, err
+		there, err := removeMessage(ctx, retry, l.stored)
+		return err == nil && !there, err
 	})
 }
 

@@ -128,14 +128,9 @@ func RetryDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
 func DropDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
 	stream, err := b.JetStream().Stream(ctx, bus.Dead)
 	if err == nil {
-		err = stream.DeleteMsg(ctx, d.Number)
+		_, err = removeMessage(ctx, stream, d.Number)
 	}
-	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // also where somebody else was first
-		if _, look := stream.GetMsg(ctx, d.Number); errors.Is(look, jetstream.ErrMsgNotFound) {
-			err = nil
-		}
-	}
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+	if err != nil {
 		return fmt.Errorf("take dead event %d from the list: %w", d.Number, err)
 	}
 	return nil

@@ -98,11 +98,11 @@ func (p Pointer) cancel(ctx context.Context, b *bus.Bus, stream jetstream.Stream
 	if err != nil {
 		return false, err
 	}
-	err = stream.DeleteMsg(ctx, at)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return false, DropDead(ctx, b, DeadEvent{Dead: d, Number: number})
+	there, err := removeMessage(ctx, stream, at)
+	if err == nil && !there {
+		err = DropDead(ctx, b, DeadEvent{Dead: d, Number: number})
 	}
-	return err == nil, err
+	return there, err
 }
 
 // pass calls act with the messages of RETRY that have the subject, many side by
