@@ -3,7 +3,6 @@ package deliver
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -63,9 +62,8 @@ func (p *Puller) Extend(ctx context.Context, e Endpoint, tokens []string, by tim
 			m := l.until(until)
 			m.Header[headerExpected] = []string{fmt.Sprint(l.stored)}
 			_, err := w.config.Bus.Put(ctx, bus.Retry, m)
-			var refused *jetstream.APIError
-			if errors.As(err, &refused) && refused.ErrorCode == codeElsewhere {
-				return true, nil // it has lapsed meanwhile
+			if isElsewhere(err) { // it has lapsed meanwhile
+				return true, nil
 			}
 			return false, err
 		})
@@ -217,22 +215,20 @@ func (w *Worker) fail(ctx context.Context, held []lease, reason string, notBefor
 
 // followLease stores what a failed attempt has led to.
 func (w *Worker) followLease(ctx context.Context, l *lease, a *Attempt) error {
-	stream, message := bus.Retry, l.At(a.NextAt)
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	var err error
 	if a.Outcome == OutcomeDead {
 		dead := Dead{EventID: l.EventID, Type: a.EventType, Env: l.Env, Endpoint: l.Endpoint, Stream: bus.StreamName(l.Env),
 			Sequence: l.Sequence, Reason: a.Reason, Attempts: l.Attempts, FirstAttemptAt: l.FirstAttempt, LastAttemptAt: a.At, LastError: a.Error, Previous: l.Previous}
 		if e := w.eventOf(ctx, l); e != nil {
 			dead.Source = e.Source
 		}
-		var err error
-		if message, err = dead.message(messageKey{due: true, sequence: l.stored}); err != nil {
-			return err
-		}
-		stream = bus.Dead
+		_, err = dead.store(ctx, w.config.Bus, dead.id(messageKey{due: true, sequence: l.stored}))
+	} else {
+		_, err = w.config.Bus.Put(ctx, bus.Retry, l.At(a.NextAt))
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	if _, err := w.config.Bus.Put(ctx, stream, message); err != nil {
+	if err != nil {
 		return fmt.Errorf("store what follows: %w", err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -39,18 +40,30 @@ func DeadSubject(env event.Env, endpoint string) string {
 	return bus.DeadRoot + "." + string(env) + "." + endpoint
 }
 
-// message returns what is stored. Its id holds what brought the event: an event
-// which dies again after it was redelivered is listed again, also where no
-// attempt was made.
-func (d Dead) message(by messageKey) (*nats.Msg, error) {
+// id holds what brought the event: an event which dies again after it was
+// redelivered is listed again, also where no attempt was made.
+func (d Dead) id(by messageKey) string {
+	return fmt.Sprintf("%s:%s:%d:%d:%d:%t:%d", d.Env, d.Endpoint, d.Sequence, d.Attempts, d.FirstAttemptAt.UnixNano(), by.due, by.sequence)
+}
+
+// message returns what is stored.
+func (d Dead) message(id string) (*nats.Msg, error) {
 	data, err := json.Marshal(d)
 	if err != nil {
 		return nil, fmt.Errorf("write dead event: %w", err)
 	}
-	id := fmt.Sprintf("%s:%s:%d:%d:%d:%t:%d", d.Env, d.Endpoint, d.Sequence, d.Attempts, d.FirstAttemptAt.UnixNano(), by.due, by.sequence)
 	return &nats.Msg{
 		Subject: DeadSubject(d.Env, d.Endpoint),
 		Header:  nats.Header{headerMsgID: {id}},
 		Data:    data,
 	}, nil
+}
+
+// store stores the dead event and returns its number; the same id does so once.
+func (d Dead) store(ctx context.Context, b *bus.Bus, id string) (uint64, error) {
+	m, err := d.message(id)
+	if err != nil {
+		return 0, err
+	}
+	return b.Put(ctx, bus.Dead, m)
 }

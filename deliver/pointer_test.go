@@ -8,7 +8,7 @@ import (
 )
 
 func TestTheBusReadsWhichEventIsDead(t *testing.T) {
-	m, err := Dead{Env: event.Prod, Endpoint: "billing", Sequence: 1 << 60}.message(messageKey{})
+	m, err := Dead{Env: event.Prod, Endpoint: "billing", Sequence: 1 << 60}.message("")
 	if err != nil {
 		t.Fatal(err)
 	}

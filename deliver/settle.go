@@ -117,10 +117,7 @@ func (s *shift) keepDead(ctx context.Context, d *delivery, dead *Dead) error {
 	if again := s.config.Replay; again.alone() {
 		return again.GiveUp(ctx)
 	}
-	message, err := dead.message(d.key)
-	if err == nil {
-		_, err = s.config.Bus.Put(ctx, bus.Dead, message)
-	}
+	_, err := dead.store(ctx, s.config.Bus, dead.id(d.key))
 	return err
 }
 

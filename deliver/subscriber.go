@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -39,10 +38,6 @@ func handAgain(ctx context.Context, b *bus.Bus, e *event.Event, subscriber, id s
 // Bury stores an event as dead for a subscriber. The same id does so once.
 func Bury(ctx context.Context, b *bus.Bus, d Dead, id string) error {
 	d.Subscriber = true
-	data, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("write dead event: %w", err)
-	}
-	_, err = b.Put(ctx, bus.Dead, &nats.Msg{Subject: DeadSubject(d.Env, d.Endpoint), Header: nats.Header{headerMsgID: {id}}, Data: data})
+	_, err := d.store(ctx, b, id)
 	return err
 }

@@ -28,8 +28,11 @@ const (
 // subject is at that sequence.
 const headerExpected = "Nats-Expected-Last-Subject-Sequence"
 
-// codeElsewhere is the server's answer when it is not.
-const codeElsewhere = 10071
+// isElsewhere reports whether the server has refused a message so.
+func isElsewhere(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) && refused.ErrorCode == 10071
+}
 
 // reasonCancelled is why an event is dead whose retry was cancelled.
 const reasonCancelled = "cancelled"
@@ -46,9 +49,8 @@ func Hasten(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (co
 		m := p.At(begun)
 		m.Header[headerExpected] = []string{fmt.Sprint(stored.Sequence)}
 		_, err = b.Put(ctx, bus.Retry, m)
-		var refused *jetstream.APIError
-		if errors.As(err, &refused) && refused.ErrorCode == codeElsewhere {
-			return false, nil // it has fallen due meanwhile
+		if isElsewhere(err) { // it has fallen due meanwhile
+			return false, nil
 		}
 		return err == nil, err
 	})
@@ -90,11 +92,7 @@ func (p Pointer) cancel(ctx context.Context, b *bus.Bus, stream jetstream.Stream
 	if e, err := b.Event(ctx, p.Env, p.Sequence); err == nil && e.ID == p.EventID {
 		d.Type, d.Source = e.Type, e.Source
 	}
-	m, err := d.message(messageKey{due: true, sequence: at})
-	if err != nil {
-		return false, err
-	}
-	number, err := b.Put(ctx, bus.Dead, m)
+	number, err := d.store(ctx, b, d.id(messageKey{due: true, sequence: at}))
 	if err != nil {
 		return false, err
 	}
