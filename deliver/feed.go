@@ -20,6 +20,8 @@ const (
 	heartbeat = 5 * time.Second
 	// expires is for how long a request holds.
 	expires = 30 * time.Second
+	// quiet is for how long nothing has come where nothing more is on its way.
+	quiet = 20 * time.Millisecond
 	// statusRoom is for what the server says beside messages, while nobody reads.
 	statusRoom = 64
 )
@@ -36,19 +38,21 @@ type feed struct {
 	messages chan *nats.Msg
 	status   chan nats.Status // of the connection
 	draining atomic.Bool
+	drained  chan struct{} // closed when draining
 	ended    chan struct{} // closed when nothing more comes
 
 	beat   time.Duration // heartbeat
 	asked  int           // for so many, which have not come yet
 	silent *time.Timer
 	lost   bool // the connection was
+	left   bool // the server was told that nothing more is wanted
 }
 
 func newFeed(conn *nats.Conn, of jetstream.Consumer, advance int) (*feed, error) {
 	info := of.CachedInfo()
 	f := &feed{conn: conn, subject: "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name, advance: advance,
 		beat:     heartbeat,
-		messages: make(chan *nats.Msg, 2*advance+statusRoom), ended: make(chan struct{})}
+		messages: make(chan *nats.Msg, 2*advance+statusRoom), drained: make(chan struct{}), ended: make(chan struct{})}
 	var err error
 	if f.sub, err = conn.ChanSubscribe(conn.NewInbox(), f.messages); err != nil {
 		return nil, err
@@ -67,9 +71,19 @@ func (f *feed) close() {
 	_ = f.sub.Unsubscribe() // fails where it has ended already
 }
 
-// drain has no more messages come. Those on their way are read still.
+// drain has no more messages asked for. Those that were asked for and are there are
+// read still: what the server hands out in the moment in which it hears that nothing
+// is wanted reaches nobody, and comes again only after the consumer's AckWait.
 func (f *feed) drain() {
 	if !f.draining.Swap(true) {
+		close(f.drained)
+	}
+}
+
+// leave tells the server that nothing more is wanted.
+func (f *feed) leave() {
+	if !f.left {
+		f.left = true
 		_ = f.sub.Drain() // fails where the connection is closed, which ends the feed too
 	}
 }
@@ -80,6 +94,9 @@ func (f *feed) drain() {
 func (f *feed) next() (*nats.Msg, error) {
 	for {
 		f.ask()
+		if f.asked == 0 && f.draining.Load() {
+			f.leave()
+		}
 		m, err := f.wait()
 		if err != nil {
 			return nil, err
@@ -116,10 +133,18 @@ func (f *feed) wait() (*nats.Msg, error) {
 		return m, nil
 	default:
 	}
-	f.silent.Reset(2 * f.beat)
+	drained, patience := f.drained, 2*f.beat
+	if f.draining.Load() {
+		drained = nil // it is known
+		if !f.left {
+			patience = quiet
+		}
+	}
+	f.silent.Reset(patience)
 	select {
 	case m := <-f.messages:
 		return m, nil
+	case <-drained:
 	case now, ok := <-f.status:
 		if !ok {
 			f.status = nil // the connection is closed, which ends the feed
@@ -129,6 +154,10 @@ func (f *feed) wait() (*nats.Msg, error) {
 		}
 		f.lost = now == nats.RECONNECTING
 	case <-f.silent.C:
+		if drained == nil && !f.left {
+			f.leave()
+			return nil, nil
+		}
 		f.asked = 0
 		return nil, jetstream.ErrNoHeartbeat
 	case <-f.ended:
