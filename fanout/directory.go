@@ -308,8 +308,11 @@ func (d *Directory) shows(at ref, config jetstream.ConsumerConfig) bool {
 	return isEndpoint(config) && (config.Metadata[metaID] == "" || d.of(at) != nil)
 }
 
-func isEndpoint(config jetstream.ConsumerConfig) bool {
-	return config.Metadata[metaOrigin] == originFile && config.Metadata[metaKind] == string(endpointKind)
+func isEndpoint(config jetstream.ConsumerConfig) bool { return is(config, endpointKind) }
+
+// is reports whether a consumer was made for a listed one of that kind.
+func is(config jetstream.ConsumerConfig, k kind) bool {
+	return config.Metadata[metaOrigin] == originFile && config.Metadata[metaKind] == string(k)
 }
 
 // describe says what an endpoint is, by the file or else by its consumer.

@@ -100,7 +100,7 @@ func (r *Registry) buryOne(ctx context.Context, m jetstream.Msg) error {
 	if err != nil {
 		return err
 	}
-	if config := consumer.CachedInfo().Config; config.Metadata[metaOrigin] != originFile || config.Metadata[metaKind] != string(subscriberKind) {
+	if !is(consumer.CachedInfo().Config, subscriberKind) {
 		return nil // somebody else's
 	}
 	stored, err := r.config.Bus.Event(ctx, of.env, told.Sequence)
@@ -147,8 +147,7 @@ func (d *Directory) HasSubscriber(ctx context.Context, env event.Env, name strin
 		return bus.ErrNotFound
 	}
 	consumer, err := d.bus.JetStream().Consumer(ctx, bus.StreamName(env), name)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) ||
-		err == nil && (consumer.CachedInfo().Config.Metadata[metaOrigin] != originFile || consumer.CachedInfo().Config.Metadata[metaKind] != string(subscriberKind)) {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || err == nil && !is(consumer.CachedInfo().Config, subscriberKind) {
 		return bus.ErrNotFound
 	}
 	return err

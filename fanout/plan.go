@@ -183,7 +183,7 @@ func (r *Registry) complete(ctx context.Context, p *plan, of ref) error {
 		}
 		e.Keys = []signature.Key{key}
 	}
-	e.SystemEvents = slices.ContainsFunc(e.Events, event.Pattern.NamesSystem)
+	e.SystemEvents = namesSystem(e.Events)
 	p.endpoints[of] = e
 	return e.Endpoint.Validate()
 }

@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"slices"
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
@@ -18,7 +17,7 @@ func (d *Directory) Pulled(env event.Env, name string) (e deliver.Endpoint, pull
 		return e, false, bus.ErrNotFound
 	}
 	e = found.Endpoint
-	e.SystemEvents = slices.ContainsFunc(found.Events, event.Pattern.NamesSystem)
+	e.SystemEvents = namesSystem(found.Events)
 	return e, e.Pull, nil
 }
 

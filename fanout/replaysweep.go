@@ -62,13 +62,13 @@ func (r *Registry) sweepReplays(ctx context.Context) error {
 // it may be one that is being made. One that is parked is of an earlier process.
 func (r *Registry) replayConsumers(ctx context.Context, env event.Env) (making map[string]bool, err error) {
 	making = make(map[string]bool)
-	is := func(config jetstream.ConsumerConfig) bool { return config.Metadata[metaOrigin] == replayOrigin }
+	ofReplay := func(config jetstream.ConsumerConfig) bool { return config.Metadata[metaOrigin] == replayOrigin }
 	parked, err := r.config.Bus.Parked(bus.StreamName(env))
 	if err != nil {
 		return nil, err
 	}
 	for name, config := range parked {
-		if is(config) {
+		if ofReplay(config) {
 			making[name] = false
 		}
 	}
@@ -88,7 +88,7 @@ func (r *Registry) replayConsumers(ctx context.Context, env event.Env) (making m
 		if err != nil {
 			return nil, err
 		}
-		if info := found.CachedInfo(); is(info.Config) {
+		if info := found.CachedInfo(); ofReplay(info.Config) {
 			making[name] = info.TimeStamp.Sub(info.Created) < makingTime
 		}
 	}

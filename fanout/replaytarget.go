@@ -37,12 +37,9 @@ func targetRetry() deliver.Retry {
 // up.
 const targetPatience = 10 * time.Minute
 
-// targetName names a replay's target where endpoints are named by their names.
-func (r *Replay) targetName() string { return "replay_" + r.ID }
-
-// endpoint is what a target is to a worker.
+// endpoint is what a target is to a worker, by the name of the replay's consumer.
 func (t Target) endpoint(r *Replay) (e deliver.Endpoint, err error) {
-	e = deliver.Endpoint{Name: r.targetName(), Env: r.Env, URL: t.URL, Signature: deliver.StyleStandard, Rate: r.PerSecond,
+	e = deliver.Endpoint{Name: r.consumer(), Env: r.Env, URL: t.URL, Signature: deliver.StyleStandard, Rate: r.PerSecond,
 		Retry: targetRetry(), SystemEvents: namesSystem(r.Events)}
 	scheme := signature.StandardWebhooks()
 	key, err := signature.ParseSigningKey(scheme.Algorithm, scheme.KeyEncoding, t.Secret)
@@ -99,10 +96,8 @@ func (r *Registry) endpointOf(one *Replay) (deliver.Endpoint, bool, error) {
 		e, err := t.endpoint(one)
 		return e, true, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e, listed := r.wanted[ref{one.Env, one.Endpoint}]
-	return e.Endpoint, listed, nil
+	e, listed := r.endpoint(one.Env, one.Endpoint)
+	return e, listed, nil
 }
 
 // forTarget has the worker of a replay do without an endpoint: what fails is tried
