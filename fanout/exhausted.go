@@ -89,10 +89,11 @@ func (r *Registry) buryOne(ctx context.Context, m jetstream.Msg) error {
 	if err := json.Unmarshal(m.Data(), &told); err != nil {
 		return fmt.Errorf("read an advisory: %w", err)
 	}
-	of, ok := subscriberOf(told)
+	env, ok := bus.EnvOf(told.Stream)
 	if !ok {
 		return nil
 	}
+	of := ref{env, told.Consumer}
 	consumer, err := r.config.Bus.JetStream().Consumer(ctx, told.Stream, told.Consumer)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return nil
@@ -129,15 +130,6 @@ func (r *Registry) buryOne(ctx context.Context, m jetstream.Msg) error {
 	}
 	r.config.Logger.Warn("event is dead for a subscriber", event.AttrSubscriber, of.name, event.AttrEnv, of.env, "event_id", stored.ID, "reason", reason)
 	return nil
-}
-
-func subscriberOf(told advisory) (ref, bool) {
-	for _, env := range event.Envs() {
-		if bus.StreamName(env) == told.Stream {
-			return ref{env, told.Consumer}, true
-		}
-	}
-	return ref{}, false
 }
 
 // HasSubscriber returns nil where there is a subscriber of that name, or

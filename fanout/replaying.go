@@ -168,7 +168,7 @@ func (r *Registry) wakeReplay(ctx context.Context, one Replay) (Replay, jetstrea
 
 // ignoreRace passes over that another replica was faster.
 func ignoreRace(err error) error {
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+	if bus.Raced(err) {
 		return nil
 	}
 	return err

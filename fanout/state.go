@@ -185,7 +185,7 @@ func change(ctx context.Context, bucket jetstream.KeyValue, key string, next fun
 			to.deleted = to.state == state{}
 			return to, nil
 		}
-		if !errors.Is(err, jetstream.ErrKeyExists) && !errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		if !bus.Raced(err) {
 			return record{}, err
 		}
 	}
@@ -253,7 +253,7 @@ func enable(ctx context.Context, bucket jetstream.KeyValue, key string, r record
 	to := record{state: state{Paused: r.Paused, Resumed: r.Resumed}}
 	var err error
 	to.revision, err = write(ctx, bucket, key, to.state, r.revision)
-	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+	if bus.Raced(err) {
 		return r, nil // the newer state is for the replica that wrote it to answer for
 	}
 	to.deleted = to.state == state{}

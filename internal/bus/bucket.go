@@ -12,6 +12,12 @@ import (
 // bucketStream begins the names of the streams that buckets are.
 const bucketStream = "KV_"
 
+// Raced reports whether a value was not written because somebody else has changed
+// it since it was read.
+func Raced(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists)
+}
+
 // Holds reports whether a bucket has any entry.
 func (b *Bus) Holds(ctx context.Context, name string) (bool, error) {
 	bucket, err := b.consumer.KeyValue(ctx, name)
@@ -68,7 +74,7 @@ func (b *Bus) Rewrite(ctx context.Context, name string, change func(key string, 
 				continue
 			}
 			_, err = bucket.Update(ctx, found.Key(), next, found.Revision())
-			if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+			if Raced(err) {
 				continue
 			}
 			if err != nil {

@@ -162,12 +162,7 @@ func (b *Bus) Close() error {
 		b.index.wait()
 	}
 	finishCursors := b.stopCursors()
-	for _, conn := range []*nats.Conn{b.publishing, b.consuming} {
-		if conn != nil {
-			conn.SetClosedHandler(nil)
-			conn.Close()
-		}
-	}
+	b.disconnect()
 	if b.server != nil {
 		b.server.Shutdown()
 		b.server.WaitForShutdown()

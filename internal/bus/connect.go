@@ -94,6 +94,16 @@ func (b *Bus) dial(ctx context.Context, name string, closed nats.ConnHandler) (*
 	return b.dialExternal(ctx, append(options, nats.PingInterval(pingInterval), nats.MaxPingsOutstanding(maxPings)))
 }
 
+// disconnect ends the connections that there are.
+func (b *Bus) disconnect() {
+	for _, conn := range []*nats.Conn{b.publishing, b.consuming} {
+		if conn != nil {
+			conn.SetClosedHandler(nil)
+			conn.Close()
+		}
+	}
+}
+
 // dialExternal tries again until ctx ends, so that a bridge may start before
 // its cluster does.
 func (b *Bus) dialExternal(ctx context.Context, options []nats.Option) (*nats.Conn, error) {

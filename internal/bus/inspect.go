@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sys/unix"
 
@@ -18,6 +17,10 @@ import (
 
 // ErrInUse says that another process has the store directory.
 var ErrInUse = errors.New("in use by another process")
+
+func inUse(dir string) error {
+	return fmt.Errorf("nats.embedded.store_dir %s is %w: stop it, or give this one a directory of its own", dir, ErrInUse)
+}
 
 // inspectTimeout is how long an external bus has to answer.
 const inspectTimeout = 5 * time.Second
@@ -108,7 +111,7 @@ func inspectDirectory(dir string) (note string, err error) {
 	}
 	defer func() { _ = lock.Close() }() // which releases it
 	if lockFile(lock) != nil {
-		return "", fmt.Errorf("nats.embedded.store_dir %s is %w: stop it, or give this one a directory of its own", dir, ErrInUse)
+		return "", inUse(dir)
 	}
 	return dir, nil
 }
@@ -116,14 +119,7 @@ func inspectDirectory(dir string) (note string, err error) {
 // inspectExternal asks what is asked at a start.
 func inspectExternal(ctx context.Context, config Config) (note string, err error) {
 	b := &Bus{config: config, closed: make(chan struct{})}
-	defer func() {
-		for _, conn := range []*nats.Conn{b.publishing, b.consuming} {
-			if conn != nil {
-				conn.SetClosedHandler(nil)
-				conn.Close()
-			}
-		}
-	}()
+	defer b.disconnect()
 	if err := b.connect(ctx); err != nil {
 		if ctx.Err() != nil {
 			return "", fmt.Errorf("%w: %w: start the servers, or correct nats.url or nats.context", event.ErrUnavailable, err)

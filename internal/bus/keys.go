@@ -104,8 +104,7 @@ func (b *Bus) NoteKeyUses(ctx context.Context, env event.Env, used map[string]ti
 		} else {
 			_, err = bucket.Update(ctx, usedRoot+string(env), value, revision)
 		}
-		raced := errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
-		if err != nil && (!raced || try == maxUseEdits) {
+		if err != nil && (!Raced(err) || try == maxUseEdits) {
 			return fmt.Errorf("note when API keys of %s were used: %w", env, err)
 		}
 		if err == nil {

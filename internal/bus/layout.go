@@ -61,6 +61,16 @@ const (
 // StreamName returns the name of the stream that holds env's events.
 func StreamName(env event.Env) string { return "EVENTS_" + strings.ToUpper(string(env)) }
 
+// EnvOf returns whose events a stream holds; false where it holds nobody's.
+func EnvOf(stream string) (event.Env, bool) {
+	for _, env := range event.Envs() {
+		if StreamName(env) == stream {
+			return env, true
+		}
+	}
+	return "", false
+}
+
 // streams are the definitions that the bus must match.
 func (b *Bus) streams() []jetstream.StreamConfig {
 	limits := b.config.Stream

@@ -77,12 +77,8 @@ func exhaustedBy(data []byte) (pointed, bool) {
 	if err := json.Unmarshal(data, &told); err != nil {
 		return pointed{}, false
 	}
-	for _, env := range event.Envs() {
-		if StreamName(env) == told.Stream {
-			return pointed{env, told.Consumer, told.Sequence}, true
-		}
-	}
-	return pointed{}, false
+	env, ok := EnvOf(told.Stream)
+	return pointed{env, told.Consumer, told.Sequence}, ok
 }
 
 // DeadSequence reads the sequence of the event that the body of a message in

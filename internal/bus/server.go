@@ -161,7 +161,7 @@ func lockStore(dir string) (*storeLock, error) {
 		return nil, fmt.Errorf("lock nats.embedded.store_dir: %w", err)
 	}
 	if err := lockFile(file); err != nil {
-		return nil, errors.Join(fmt.Errorf("nats.embedded.store_dir %s is in use by another process: stop it, or give this one a directory of its own", dir), file.Close())
+		return nil, errors.Join(inUse(dir), file.Close())
 	}
 	return &storeLock{file}, nil
 }

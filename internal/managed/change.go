@@ -62,7 +62,7 @@ func (s *Store) create(ctx context.Context, key string, sealed []byte) (uint64, 
 // replaced stores something in place of a revision.
 func (s *Store) replaced(ctx context.Context, key string, sealed []byte, of uint64) (uint64, error) {
 	revision, err := s.bucket.Update(ctx, key, sealed, of)
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+	if bus.Raced(err) {
 		return 0, ErrChanged
 	}
 	return revision, err
@@ -288,7 +288,7 @@ func (s *Store) refresh(ctx context.Context, key string, why error) error {
 // well. The error is ErrChanged, or of the bus.
 func (s *Store) Delete(ctx context.Context, e Entry) error {
 	err := s.bucket.Purge(ctx, e.key(), jetstream.LastRevision(e.Revision), jetstream.PurgeTTL(markerTTL))
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
+	if bus.Raced(err) {
 		return errors.Join(ErrChanged, s.refresh(ctx, e.key(), ErrChanged))
 	}
 	if err != nil {
