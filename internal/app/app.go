@@ -37,9 +37,14 @@ type Options struct {
 	Stdout io.Writer
 }
 
-// openTimeout is how long a start waits for an external bus to be there and
-// have a leader. A supervisor tries again after that.
-const openTimeout = time.Minute
+const (
+	// openTimeout is how long a start waits for an external bus to be there and
+	// have a leader. A supervisor tries again after that.
+	openTimeout = time.Minute
+	// readTimeout is how long a start waits for the embedded server, which after a
+	// crash reads its whole store: whoever gave up earlier would only begin anew.
+	readTimeout = 15 * time.Minute
+)
 
 // App is one jethook process: the roles of its configuration on one bus.
 type App struct {
@@ -98,7 +103,11 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	if a.telemetry, err = newTelemetry(ctx, &a.options); err != nil {
 		return a, fmt.Errorf("set up telemetry: %w", err)
 	}
-	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	patience := openTimeout
+	if c.NATS.UseEmbedded() {
+		patience = readTimeout
+	}
+	opening, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if a.bus, err = bus.Open(opening, busConfig(c, a.options.Logger, a.telemetry.meter("bus"))); err != nil {
 		return a, err

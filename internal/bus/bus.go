@@ -95,7 +95,7 @@ func Open(ctx context.Context, config Config) (b *Bus, err error) {
 		}
 	}()
 	if config.Embedded != nil {
-		if err := b.startServer(); err != nil {
+		if err := b.startServer(ctx); err != nil {
 			return b, err
 		}
 		b.space = newSpace(config.Embedded.StoreDir, config.Logger)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -190,6 +191,35 @@ func TestADirectoryInUseIsRefused(t *testing.T) {
 	open(t, embedded(dir, Process))
 	if _, err := Open(t.Context(), embedded(dir, Process)); err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Errorf("error %v, want one that says the directory is in use", err)
+	}
+}
+
+func TestAPortThatIsTakenIsAnErrorAtOnce(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	config := embedded(t.TempDir(), Process)
+	config.Embedded.Listen = taken.Addr().String()
+	_, err = Open(t.Context(), config) // which would wait as long as the test may take
+	if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), "in use") {
+		t.Errorf("error %v, want one that says %s is in use", err, taken.Addr())
+	}
+}
+
+func TestTheEmbeddedServerHasAllTheTimeThatTheStartHas(t *testing.T) {
+	b := open(t, embedded(t.TempDir(), Process))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if err := b.insist(ctx, func(asking context.Context) error {
+		want, _ := ctx.Deadline()
+		if got, _ := asking.Deadline(); !got.Equal(want) {
+			t.Errorf("a request of the start ends at %s, want %s", got, want)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

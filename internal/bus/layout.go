@@ -165,13 +165,17 @@ func (b *Bus) ensureLayout(ctx context.Context) error {
 }
 
 // insist asks again while a cluster is still finding itself: it has no leader,
-// or its leader has not heard of every server yet.
+// or its leader has not heard of every server yet. The embedded server is asked
+// once, and answers when the disk has done its part.
 func (b *Bus) insist(ctx context.Context, ask func(context.Context) error) error {
+	if b.server != nil {
+		return ask(ctx)
+	}
 	for {
 		asking, cancel := context.WithTimeout(ctx, requestTimeout)
 		err := ask(asking)
 		cancel()
-		if err == nil || b.server != nil || !forming(err) {
+		if err == nil || !forming(err) {
 			return err
 		}
 		if refused := b.refused(); refused != nil {

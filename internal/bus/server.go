@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -31,17 +32,18 @@ const (
 	// maxPayload holds the largest body a source may accept, 7 MiB, and the
 	// headers of its message.
 	maxPayload = 8 << 20
-	// startTimeout bounds the start of the embedded server, which reads its
-	// streams' indexes.
-	startTimeout = 2 * time.Minute
 	// maxStore leaves the limits to the streams': the server would otherwise
 	// take three quarters of what happens to be free at start.
 	maxStore = 1 << 50
 	// maxConnections bounds those to the embedded server, the bridge's own too.
 	maxConnections = 10_000
+	// startPoll is how often is looked whether the embedded server has given up.
+	startPoll = 100 * time.Millisecond
 )
 
-func (b *Bus) startServer() error {
+// startServer returns when the server is ready: after a crash it reads its whole
+// store before, for as long as ctx allows.
+func (b *Bus) startServer(ctx context.Context) error {
 	embedded := b.config.Embedded
 	if err := os.MkdirAll(embedded.StoreDir, 0o700); err != nil {
 		return fmt.Errorf("make nats.embedded.store_dir: %w", err)
@@ -75,10 +77,17 @@ func (b *Bus) startServer() error {
 	if b.server, err = server.NewServer(options); err != nil {
 		return fmt.Errorf("start the embedded NATS server: %w", err)
 	}
-	b.server.SetLoggerV2(serverLog{b.config.Logger}, false, false, false)
+	gaveUp := make(chan error, 1)
+	b.server.SetLoggerV2(serverLog{b.config.Logger, gaveUp}, false, false, false)
 	go b.server.Start()
-	if !b.server.ReadyForConnections(startTimeout) {
-		return errors.New("start the embedded NATS server: it was not ready in time; its log lines say why")
+	for !b.server.ReadyForConnections(startPoll) {
+		select {
+		case err := <-gaveUp:
+			return fmt.Errorf("start the embedded NATS server: %w", err)
+		case <-ctx.Done():
+			return fmt.Errorf("start the embedded NATS server: it was not ready in time, its log lines say why: %w", context.Cause(ctx))
+		default:
+		}
 	}
 	b.gate.server = b.server
 	if err := b.gate.export(); err != nil {
