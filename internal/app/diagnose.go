@@ -209,8 +209,12 @@ func diagnoseEndpoints(ctx context.Context, c *config.Config) ([]Finding, error)
 	group.SetLimit(reachTogether)
 	for i, e := range c.Endpoints {
 		found = append(found, Finding{"endpoint", e.Env + "/" + e.Name, Fine, ""})
-		if !e.Enabled {
+		switch {
+		case !e.Enabled:
 			found[i].Detail = "not enabled, and not looked for"
+			continue
+		case e.Pull:
+			found[i].Detail = "its receiver takes its events, and is not looked for"
 			continue
 		}
 		group.Go(func() error {
