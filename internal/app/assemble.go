@@ -83,7 +83,7 @@ func (a *App) assemble() (assembly, error) {
 		}
 		all.subscribers = append(all.subscribers, subscriber)
 		if l.Config.NKey != "" {
-			all.users = append(all.users, bus.User{Name: l.Config.Name, Env: event.Env(l.Config.Env), NKeys: append([]string{l.Config.NKey}, l.Config.OldNKeys...)})
+			all.users = append(all.users, busUser(l.Config))
 		}
 	}
 	return all, errors.Join(problems...)
