@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -36,6 +37,9 @@ type Config struct {
 	// What is written where, by key path. It holds no values, which may be secret:
 	// fmt prints unexported fields.
 	marks map[string]mark
+	// faulty are the paths of the keys in which something is wrong. They are known to
+	// the further checks; a configuration that was loaded has none.
+	faulty []string
 }
 
 // mark is a key that is written in a file.
@@ -138,6 +142,12 @@ type Admin struct {
 type Log struct {
 	Level  string `key:"level" default:"info" enum:"debug,info,warn,error" doc:"The least level that is written."`
 	Format string `key:"format" default:"auto" enum:"auto,text,json" doc:"auto: text on a terminal, json otherwise."`
+}
+
+// Sound reports whether nothing was found wrong at, below or around the key at
+// path. A further check asks before it blames another key for what follows from it.
+func (c *Config) Sound(path string) bool {
+	return !slices.ContainsFunc(c.faulty, func(key string) bool { return related(key, path) })
 }
 
 // Position returns where the key at path is written, or else the nearest key

@@ -28,7 +28,7 @@ func (c *Config) Entry(list string, data []byte, further ...func(*Config) error)
 	}
 	one = new(Config)
 	*one = *c
-	one.Sources, one.Endpoints, one.Subscribers, one.marks = nil, nil, nil, map[string]mark{}
+	one.Sources, one.Endpoints, one.Subscribers, one.marks, one.faulty = nil, nil, nil, map[string]mark{}, nil
 	var problems Problems
 	entry, err := jsonNode(data)
 	if err != nil {
@@ -39,9 +39,7 @@ func (c *Config) Entry(list string, data []byte, further ...func(*Config) error)
 	d.decode(&node{pos: entry.pos, kind: sequenceNode, items: []*node{entry}}, reflect.ValueOf(one).Elem().Field(of.field), of)
 	one.complete()
 	one.check(&problems)
-	for _, check := range further {
-		problems.addFurther(check(one))
-	}
+	one.checkFurther(&problems, further)
 	return one, problems.Err(nil)
 }
 

@@ -110,26 +110,24 @@ func syntaxProblem(path string, data []byte, err error) Problem {
 	return Problem{Position: at, Message: "not YAML: " + text}
 }
 
-// checkNames notes entries of one file that have the same name, and drops them.
-// In different files the later is laid over the earlier.
+// checkNames notes entries of one file that have the same name, which stay to be
+// looked at. In different files the later is laid over the earlier.
 func checkNames(root *node, problems *Problems) {
 	for _, e := range root.entries {
 		if t, ok := keyOf(reflect.TypeFor[Config](), e.name); !ok || !isNamedList(t.typ) {
 			continue
 		}
 		lines := map[string]int{}
-		kept := e.value.items[:0:0]
 		for _, item := range e.value.items {
 			name := item.get("name")
-			if name != nil && name.kind == scalarNode {
-				if first := lines[name.text]; first > 0 {
-					problems.Add(name.pos, "the name is taken by the entry in line %d; rename one of them", first)
-					continue
-				}
-				lines[name.text] = name.pos.Line
+			if name == nil || name.kind != scalarNode {
+				continue
 			}
-			kept = append(kept, item)
+			if first := lines[name.text]; first > 0 {
+				problems.Add(name.pos, "the name is taken by the entry in line %d; rename one of them", first)
+				continue
+			}
+			lines[name.text] = name.pos.Line
 		}
-		e.value.items = kept
 	}
 }

@@ -29,13 +29,21 @@ func build(root *node, paths []string, problems *Problems, further []func(*Confi
 	}
 	c.complete()
 	c.check(problems)
-	for _, check := range further {
-		problems.addFurther(check(c))
-	}
+	c.checkFurther(problems, further)
 	if err := problems.Err(paths); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// checkFurther notes what checks of others find.
+func (c *Config) checkFurther(problems *Problems, further []func(*Config) error) {
+	for _, p := range problems.List {
+		c.faulty = append(c.faulty, p.Key)
+	}
+	for _, check := range further {
+		problems.addFurther(check(c))
+	}
 }
 
 // complete fills in defaults that depend on other keys.

@@ -59,6 +59,7 @@ func overlayNamed(t reflect.Type, base, over *node) *node {
 		if name := item.get("name"); name != nil {
 			if i, ok := index[name.text]; ok {
 				merged.items[i] = overlay(t.Elem(), merged.items[i], item)
+				delete(index, name.text) // a second one of that file is wrong, and not laid over it
 				continue
 			}
 		}

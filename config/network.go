@@ -80,5 +80,8 @@ func (k *checker) checkAddress(path, host string) {
 			return
 		}
 	}
+	if concerned(k.already, "deliver.allow_networks") {
+		return // in which it may be
+	}
 	k.add(path, "its address is private, not on the internet; to deliver there, list its network in deliver.allow_networks")
 }

@@ -101,8 +101,14 @@ func (c *converter) convert(y *yaml.Node, path string) *node {
 		}
 	case yaml.SequenceNode:
 		n.kind = sequenceNode
+		taken := map[string]bool{}
 		for i, item := range y.Content {
-			n.items = append(n.items, c.convert(item, itemPath(path, i, item)))
+			at := itemPath(path, i, item)
+			if taken[at] { // the second of a name, whose problems are not those of the first
+				at = fmt.Sprintf("%s[%d]", path, i)
+			}
+			taken[at] = true
+			n.items = append(n.items, c.convert(item, at))
 		}
 	case yaml.MappingNode:
 		n.kind = mappingNode

@@ -83,9 +83,12 @@ func (p *Problems) addFurther(err error) {
 
 // concerned reports whether one of the problems is at, below or around the key.
 func concerned(problems []Problem, key string) bool {
-	return slices.ContainsFunc(problems, func(p Problem) bool {
-		return isAround(p.Key, key) || p.Key != "" && isAround(key, p.Key)
-	})
+	return slices.ContainsFunc(problems, func(p Problem) bool { return related(p.Key, key) })
+}
+
+// related reports whether a problem's key is at, below or around another key.
+func related(faulty, key string) bool {
+	return isAround(faulty, key) || faulty != "" && isAround(key, faulty)
 }
 
 // isAround reports whether inner is outer or a key below it.

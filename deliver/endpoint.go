@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/jethook/jethook/internal/event"
@@ -95,21 +97,39 @@ func (e Endpoint) WithDefaults() Endpoint {
 // Validate reports what is wrong with the endpoint, every problem at once. It
 // does not look at the address of the URL: Guard.CheckURL does.
 func (e Endpoint) Validate() error {
-	e = e.WithDefaults()
-	problems := []error{e.checkName(), e.checkPlace(), e.checkBounds(), e.Retry.validate(), checkHeader(e.Header), e.checkTLS()}
-	if _, err := event.ParseEnv(string(e.Env)); err != nil {
-		problems = append(problems, err)
+	problems := e.Problems()
+	var all []error
+	for _, setting := range slices.Sorted(maps.Keys(problems)) {
+		all = append(all, problems[setting])
 	}
-	if _, err := newSigner(e); err != nil {
-		problems = append(problems, err)
-	}
-	if _, err := newFilter(e.Filter); err != nil {
-		problems = append(problems, err)
-	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(all...); err != nil {
 		return fmt.Errorf("endpoint %q: %w", e.Name, err)
 	}
 	return nil
+}
+
+// Problems is Validate by the names of the settings, such as "url", "retry.jitter"
+// and "tls.ca", with which the errors begin. That of Signature and Keys is
+// "signature".
+func (e Endpoint) Problems() map[string]error {
+	e = e.WithDefaults()
+	problems := e.Retry.problems()
+	maps.Copy(problems, e.tlsProblems())
+	problems["name"], problems["url"], problems["headers"] = e.checkName(), e.checkPlace(), checkHeader(e.Header)
+	_, problems["env"] = event.ParseEnv(string(e.Env))
+	_, problems["signature"] = newSigner(e)
+	_, problems["filter"] = newFilter(e.Filter)
+	if e.Timeout < 0 || e.Timeout > maxTimeout {
+		problems["timeout"] = fmt.Errorf("timeout %s is not between 0 and %s", e.Timeout, maxTimeout)
+	}
+	if e.Concurrency < 0 || e.Concurrency > maxConcurrency {
+		problems["concurrency"] = fmt.Errorf("concurrency %d is not between 1 and %d", e.Concurrency, maxConcurrency)
+	}
+	if !(e.Rate >= 0 && e.Rate <= 1e6) { // so that NaN is refused
+		problems["rate"] = fmt.Errorf("rate %v is not between 0 and a million a second", e.Rate)
+	}
+	maps.DeleteFunc(problems, func(_ string, err error) bool { return err == nil })
+	return problems
 }
 
 // checkName admits what fits into a subject's token and a consumer's name.
@@ -132,18 +152,6 @@ func (e Endpoint) checkPlace() error {
 	}
 	if e.URL != "" || e.Rate != 0 || len(e.Header) > 0 || e.TLS != (TLS{}) || e.Signature != StyleNone {
 		return errors.New("an endpoint whose events are pulled has no url, rate, headers, tls or signature")
-	}
-	return nil
-}
-
-func (e Endpoint) checkBounds() error {
-	switch {
-	case e.Timeout < 0 || e.Timeout > maxTimeout:
-		return fmt.Errorf("timeout %s is not between 0 and %s", e.Timeout, maxTimeout)
-	case e.Concurrency < 0 || e.Concurrency > maxConcurrency:
-		return fmt.Errorf("concurrency %d is not between 1 and %d", e.Concurrency, maxConcurrency)
-	case !(e.Rate >= 0 && e.Rate <= 1e6): // so that NaN is refused
-		return fmt.Errorf("rate %v is not between 0 and a million a second", e.Rate)
 	}
 	return nil
 }

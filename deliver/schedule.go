@@ -54,22 +54,28 @@ func (r Retry) withDefaults() Retry {
 	return r
 }
 
-func (r Retry) validate() error {
-	switch {
-	case r.Attempts < 1 || r.Attempts > maxAttempts:
-		return fmt.Errorf("retry.attempts %d is not between 1 and %d", r.Attempts, maxAttempts)
-	case r.Initial < 0:
-		return errors.New("retry.initial is negative")
-	case !(r.Multiplier >= 1 && r.Multiplier <= 100):
-		return fmt.Errorf("retry.multiplier %v is not between 1 and 100", r.Multiplier)
-	case r.MaxInterval < r.Initial || r.MaxInterval > maxRetryInterval:
-		return fmt.Errorf("retry.max_interval %s is not between retry.initial and %s", r.MaxInterval, maxRetryInterval)
-	case r.MaxElapsed < 0 || r.MaxElapsed > maxRetryInterval:
-		return fmt.Errorf("retry.max_elapsed %s is not between 0 and %s", r.MaxElapsed, maxRetryInterval)
-	case !(r.Jitter >= 0 && r.Jitter < 1):
-		return fmt.Errorf("retry.jitter %v is not between 0 and 1", r.Jitter)
+// problems returns what is wrong, by the names of Endpoint.Problems.
+func (r Retry) problems() map[string]error {
+	problems := map[string]error{}
+	if r.Attempts < 1 || r.Attempts > maxAttempts {
+		problems["retry.attempts"] = fmt.Errorf("retry.attempts %d is not between 1 and %d", r.Attempts, maxAttempts)
 	}
-	return nil
+	if r.Initial < 0 {
+		problems["retry.initial"] = errors.New("retry.initial is negative")
+	}
+	if !(r.Multiplier >= 1 && r.Multiplier <= 100) {
+		problems["retry.multiplier"] = fmt.Errorf("retry.multiplier %v is not between 1 and 100", r.Multiplier)
+	}
+	if r.MaxInterval < r.Initial || r.MaxInterval > maxRetryInterval {
+		problems["retry.max_interval"] = fmt.Errorf("retry.max_interval %s is not between retry.initial and %s", r.MaxInterval, maxRetryInterval)
+	}
+	if r.MaxElapsed < 0 || r.MaxElapsed > maxRetryInterval {
+		problems["retry.max_elapsed"] = fmt.Errorf("retry.max_elapsed %s is not between 0 and %s", r.MaxElapsed, maxRetryInterval)
+	}
+	if !(r.Jitter >= 0 && r.Jitter < 1) {
+		problems["retry.jitter"] = fmt.Errorf("retry.jitter %v is not between 0 and 1", r.Jitter)
+	}
+	return problems
 }
 
 // interval returns the wait after attempt n, counted from 1: initial times

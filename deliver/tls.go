@@ -6,8 +6,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -114,20 +112,17 @@ func readCertificates(text string) ([]*x509.Certificate, error) {
 	return all, nil
 }
 
-// checkTLS reports what is wrong with the endpoint's TLS.
-func (e Endpoint) checkTLS() error {
-	if e.TLS == (TLS{}) {
-		return nil
+// tlsProblems returns what is wrong with the endpoint's TLS, by the names of
+// Endpoint.Problems.
+func (e Endpoint) tlsProblems() map[string]error {
+	problems := map[string]error{}
+	for name, err := range e.TLS.Problems() {
+		problems["tls."+name] = fmt.Errorf("tls.%s %w", name, err)
 	}
-	if !strings.HasPrefix(strings.ToLower(e.URL), "https:") {
-		return errors.New("tls is for https, and the url is not")
+	if e.TLS != (TLS{}) && !strings.HasPrefix(strings.ToLower(e.URL), "https:") {
+		problems["tls"] = errors.New("tls is for https, and the url is not")
 	}
-	var all []error
-	problems := e.TLS.Problems()
-	for _, name := range slices.Sorted(maps.Keys(problems)) {
-		all = append(all, fmt.Errorf("tls.%s %w", name, problems[name]))
-	}
-	return errors.Join(all...)
+	return problems
 }
 
 // explained adds the remedy to the error of a handshake. In TLS 1.3 an endpoint

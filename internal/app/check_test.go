@@ -2,8 +2,10 @@ package app_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -38,17 +40,17 @@ sources:
 sources:
   - name: hooks
     preset: stripe
-    public_keys: [x]`, ":3:", "secrets"},
+    public_keys: [x]`, ":5:", "secrets"},
 		"no public key for RSA": {`
 sources:
   - name: chip
     preset: chip-collect
-    secrets: [x]`, ":3:", "public_keys"},
+    secrets: [x]`, ":5:", "public_keys"},
 		"a key that does not fit": {`
 sources:
   - name: chip
     preset: chip-collect
-    public_keys: [not-a-key]`, ":3:", "key 1"},
+    public_keys: [not-a-key]`, ":5:", "key 1"},
 		"a sender that does not publish how it signs": {`
 sources:
   - name: diddo
@@ -63,31 +65,31 @@ sources:
 sources:
   - name: shop
     verify: {algorithm: hmac-sha256}
-    secrets: [x]`, ":3:", "signature"},
+    secrets: [x]`, ":4:", "signature"},
 		"an event source nobody knows": {`
 sources:
   - name: shop
     preset: stripe
     event: ["yaml:type"]
-    secrets: [x]`, ":3:", "yaml"},
+    secrets: [x]`, ":5:", "yaml"},
 		"a filter that does not compile": {`
 deliver: {allow_networks: [127.0.0.0/8]}
 endpoints:
   - name: billing
     url: http://127.0.0.1/
     all_events: true
-    filter: "amount >"`, ":4:", "filter"},
+    filter: "amount >"`, ":7:", "filter"},
 		"an address written so that only resolvers read it": {`
 endpoints:
   - name: billing
     url: http://127.1/
-    all_events: true`, ":3:", "127.1"},
+    all_events: true`, ":4:", "127.1"},
 		"a secret that is no key": {`
 endpoints:
   - name: billing
     url: https://example.com/
     all_events: true
-    secrets: [whsec_%%%]`, ":3:", "secret 1"},
+    secrets: [whsec_%%%]`, ":6:", "secret 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := app.Check(load(t, "version: 1"+c.text))
@@ -103,14 +105,65 @@ endpoints:
 }
 
 func TestEveryProblemIsReportedAtOnce(t *testing.T) {
-	err := app.Check(load(t, `version: 1
+	for name, test := range map[string]struct {
+		text string
+		want []string
+	}{
+		"of several sources": {`
 sources:
   - {name: a, preset: nope, secrets: [x]}
   - {name: b, preset: diddo, secrets: [x]}
-`))
-	var problems *config.Problems
-	if !errors.As(err, &problems) || len(problems.List) != 2 {
-		t.Errorf("error %v, want two problems", err)
+`, []string{"3:23: sources[a].preset", "4:5: sources[b].verify"}},
+		"of one source": {`
+sources:
+  - name: a
+    preset: chip-collect
+    rate: fast
+    event: ["yaml:type"]
+    delivery_id: ["yaml:id"]
+    public_keys: [x]
+`, []string{"5:11: sources[a].rate", "6:12: sources[a].event", "7:18: sources[a].delivery_id", "8:18: sources[a].public_keys"}},
+		"of one endpoint": {`
+endpoints:
+  - name: a
+    url: https://127.1/
+    events: ["gh.>"]
+    timeout: 15
+    filter: data..x
+    secrets: [whsec_%%%]
+    retry: {initial: 5x, jitter: 1}
+`, []string{"4:10: endpoints[a].url", "6:14: endpoints[a].timeout", "7:13: endpoints[a].filter", "8:14: endpoints[a].secrets", "9:22: endpoints[a].retry.initial", "9:34: endpoints[a].retry.jitter"}},
+		"of an entry whose name is taken": {`
+endpoints:
+  - {name: a, url: "https://example.com/", events: ["gh.>"], filter: "x >"}
+  - {name: a, url: "https://example.com/", events: ["gh.>"], timeout: 15, filter: "x >"}
+`, []string{"3:70: endpoints[a].filter", "4:12: endpoints[1].name", "4:71: endpoints[1].timeout", "4:83: endpoints[1].filter"}},
+		"and not what follows from them": {`
+sources:
+  - {name: a, preset: chip-collect, secrets: [x], verify: {algorithm: hmac}}
+  - {name: b, preset: "no word", secrets: [x]}
+endpoints:
+  - {name: c, url: "https://example.com/", events: ["gh.>"], signature: chop, secrets: [x]}
+  - {name: d, url: "http://10.0.0.7/", events: ["gh.>"]}
+deliver: {allow_networks: [10.0.0.7/8]}
+`, []string{"3:71: sources[a].verify.algorithm", "4:23: sources[b].preset", "6:73: endpoints[c].signature", "8:28: deliver.allow_networks[0]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "jethook.yaml")
+			if err := os.WriteFile(file, []byte("version: 1"+test.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := config.Load([]string{file}, app.Check)
+			var got []string
+			if problems := (*config.Problems)(nil); errors.As(err, &problems) {
+				for _, p := range problems.List {
+					got = append(got, fmt.Sprintf("%d:%d: %s", p.Line, p.Column, p.Key))
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("load:%s\n got %q\nwant %q\n%v", test.text, got, test.want, err)
+			}
+		})
 	}
 }
 

@@ -15,11 +15,24 @@ import (
 // single knobs that the source sets itself. The error says what is missing or
 // does not fit.
 func Resolve(s config.Source) (provider.Preset, error) {
-	preset := provider.Preset{Name: s.Name, Event: []string{"json:type"}, DeliveryID: []string{"hash:body"}}
+	preset, err := layered(s)
+	if err != nil {
+		return preset, err
+	}
+	if err := preset.Check(); err != nil {
+		return preset, err
+	}
+	return preset, preset.Scheme.Validate()
+}
+
+// layered is Resolve before it is looked at whether all is there. With an error,
+// that there is no such preset, it returns the source's own knobs.
+func layered(s config.Source) (preset provider.Preset, err error) {
+	preset = provider.Preset{Name: s.Name, Event: []string{"json:type"}, DeliveryID: []string{"hash:body"}}
 	if s.Preset != "" {
-		var err error
-		if preset, err = provider.Lookup(s.Preset); err != nil {
-			return preset, err
+		var found provider.Preset
+		if found, err = provider.Lookup(s.Preset); err == nil {
+			preset = found
 		}
 	}
 	if s.Verify != nil {
@@ -37,10 +50,7 @@ func Resolve(s config.Source) (provider.Preset, error) {
 	if s.Batch != "" {
 		preset.Batch = s.Batch
 	}
-	if err := preset.Check(); err != nil {
-		return preset, err
-	}
-	return preset, preset.Scheme.Validate()
+	return preset, err
 }
 
 // overlay returns the scheme with the knobs that are written beside it.
@@ -129,14 +139,15 @@ func sourceKeys(s config.Source, preset provider.Preset) ([]signature.Key, error
 		}
 	}
 	keys := make([]signature.Key, 0, len(texts))
+	var wrong []error
 	for i, text := range texts {
 		key, err := signature.ParseKey(scheme.Algorithm, scheme.KeyEncoding, text)
 		if err != nil {
-			return nil, fmt.Errorf("key %d: %w", i+1, err)
+			wrong = append(wrong, fmt.Errorf("key %d: %w", i+1, err))
 		}
 		keys = append(keys, key)
 	}
-	return keys, nil
+	return keys, errors.Join(wrong...)
 }
 
 // endpointKeys reads the keys that deliveries are signed with; none where they
@@ -153,12 +164,13 @@ func endpointKeys(style deliver.Style, secrets []config.Secret) ([]signature.Key
 		return nil, nil
 	}
 	keys := make([]signature.Key, 0, len(secrets))
+	var wrong []error
 	for i, secret := range secrets {
 		key, err := signature.ParseSigningKey(scheme.Algorithm, scheme.KeyEncoding, secret.Reveal())
 		if err != nil {
-			return nil, fmt.Errorf("secret %d: %w", i+1, err)
+			wrong = append(wrong, fmt.Errorf("secret %d: %w", i+1, err))
 		}
 		keys = append(keys, key)
 	}
-	return keys, nil
+	return keys, errors.Join(wrong...)
 }

@@ -3,7 +3,9 @@ package provider
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/tidwall/gjson"
@@ -58,31 +60,48 @@ type Extractor struct {
 	catalogue map[string]bool
 }
 
-// NewExtractor compiles c. Its errors name the source that is wrong.
+// NewExtractor compiles c. Its error names the sources that are wrong.
 func NewExtractor(c ExtractorConfig) (*Extractor, error) {
+	x, problems := c.compile()
+	var all []error
+	for _, name := range slices.Sorted(maps.Keys(problems)) {
+		all = append(all, fmt.Errorf("%s: %w", name, problems[name]))
+	}
+	if err := errors.Join(all...); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// Problems returns what is wrong by the names of the settings: "event",
+// "delivery_id" and "batch".
+func (c ExtractorConfig) Problems() map[string]error {
+	_, problems := c.compile()
+	return problems
+}
+
+func (c ExtractorConfig) compile() (*Extractor, map[string]error) {
+	x, problems := new(Extractor), map[string]error{}
+	var err error
+	if x.event, err = parseSources(c.Event, false); err != nil {
+		problems["event"] = err
+	}
 	if len(c.Event) == 0 {
-		return nil, fmt.Errorf("event: %w", ErrNoEvent)
+		problems["event"] = ErrNoEvent
 	}
-	event, err := parseSources(c.Event, false)
-	if err != nil {
-		return nil, fmt.Errorf("event: %w", err)
+	if x.id, err = parseSources(c.DeliveryID, true); err != nil {
+		problems["delivery_id"] = err
 	}
-	id, err := parseSources(c.DeliveryID, true)
-	if err != nil {
-		return nil, fmt.Errorf("delivery_id: %w", err)
+	if x.batch, err = parseBatch(c.Batch); err != nil {
+		problems["batch"] = err
 	}
-	batch, err := parseBatch(c.Batch)
-	if err != nil {
-		return nil, fmt.Errorf("batch: %w", err)
-	}
-	x := &Extractor{event: event, id: id, batch: batch}
 	if len(c.Catalogue) > 0 {
 		x.catalogue = make(map[string]bool, len(c.Catalogue))
 		for _, name := range c.Catalogue {
 			x.catalogue[name] = true
 		}
 	}
-	return x, nil
+	return x, problems
 }
 
 // wholeBody is gjson's path to the document itself.
