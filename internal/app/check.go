@@ -8,7 +8,6 @@ import (
 	"github.com/jethook/jethook/config"
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/ingest"
-	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/provider"
 	"github.com/jethook/jethook/internal/signature"
 )
@@ -112,47 +111,6 @@ func serverTLSProblems(t config.ServerTLS) map[string]error {
 		problems["client_ca"] = err
 	}
 	return problems
-}
-
-// Warning is of something that may be meant.
-type Warning struct {
-	Text        string
-	By, Pattern string // the endpoint or subscriber, and what it selects
-	Pos         config.Position
-}
-
-// Warnings finds the patterns that select nothing which this configuration
-// receives: the source is in another environment, or in another process, or a
-// typing error.
-func Warnings(c *config.Config) []Warning {
-	envs := map[string]map[string]bool{}
-	for _, s := range c.Sources {
-		if envs[s.Name] == nil {
-			envs[s.Name] = map[string]bool{}
-		}
-		envs[s.Name][s.Env] = true
-	}
-	var all []Warning
-	look := func(name, env string, patterns []string, pos config.Position) {
-		for _, pattern := range patterns {
-			source, _, _ := strings.Cut(pattern, ".")
-			text := "events of a source that this configuration does not have are selected"
-			switch of, known := envs[source]; {
-			case source == event.System || source == "*" || source == ">" || of[env]:
-				continue
-			case known:
-				text = "events of a source in the other environment are selected; give both the same env"
-			}
-			all = append(all, Warning{Text: text, By: name, Pattern: pattern, Pos: pos})
-		}
-	}
-	for _, e := range c.Endpoints {
-		look(e.Name, e.Env, e.Events, e.Pos)
-	}
-	for _, s := range c.Subscribers {
-		look(s.Name, s.Env, s.Events, s.Pos)
-	}
-	return all
 }
 
 // clampBodies lowers what sources accept to what the bus takes, so that a body

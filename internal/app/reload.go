@@ -37,7 +37,7 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 func (a *App) apply(ctx context.Context, c *config.Config) error {
 	a.managed.SetFile(c)
 	for _, warning := range Warnings(c) {
-		a.options.Logger.Warn(warning.Text, "by", warning.By, "pattern", warning.Pattern)
+		a.options.Logger.Warn("a pattern selects nothing", "by", warning.By, "pattern", warning.Pattern, "reason", warning.Text)
 	}
 	if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 		return err

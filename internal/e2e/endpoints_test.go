@@ -140,6 +140,7 @@ func TestWhatCannotBeAnEndpointIsRefusedWithItsField(t *testing.T) {
 		"private":           {api.EndpointSpec{URL: "http://10.1.2.3/", Events: []string{">"}}, 422, "body", "allow_networks"},
 		"a name of a file":  {api.EndpointSpec{Name: "filed", URL: "https://a.example", Events: []string{">"}}, 409, "", ""},
 		"an unknown event":  {api.EndpointSpec{URL: "https://a.example", Events: []string{"clink.invoice.payd"}}, 422, "body.events[0]", "invoice.paid"},
+		"no event at all":   {api.EndpointSpec{URL: "https://a.example", Events: []string{"desk.>", "clink.invoic.*"}}, 422, "body.events[1]", "invoice.*"},
 		"a wrong duration":  {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Timeout: "15"}, 422, "body.timeout", "unit"},
 		"another env":       {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Env: "test"}, 422, "body.env", "prod"},
 		"a file's variable": {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Rate: "${file:/etc/passwd}"}, 422, "body.rate", "rate"},

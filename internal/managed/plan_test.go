@@ -109,7 +109,7 @@ func TestAPlanFindsAllThatWouldBeRefused(t *testing.T) {
 			to("three", "https://three.example", "retry", map[string]any{"attempts": 0}), to("one", "https://one.example"),
 			to("four", "https://four.example", "env", "test"), to("five", "https://five.example"),
 		},
-		Subscribers: {{"name": "billing", "all_events": true}, {"name": "five", "all_events": true}},
+		Subscribers: {{"name": "billing", "all_events": true}, {"name": "five", "all_events": true}, {"name": "six", "events": []any{"shop.>", "clink.ordr.*"}}},
 	}, false)
 	var wrong *Invalid
 	if !errors.As(err, &wrong) {
@@ -120,7 +120,7 @@ func TestAPlanFindsAllThatWouldBeRefused(t *testing.T) {
 		got[f.Name] = true
 	}
 	want := map[string]bool{"body.sources[1].name": true, "body.endpoints[0].events[0]": true, "body.endpoints[1].url": true, "body.endpoints[2].retry.attempts": true,
-		"body.endpoints[3].name": true, "body.endpoints[4].env": true, "body.subscribers[0].name": true, "body.subscribers[1].name": true}
+		"body.endpoints[3].name": true, "body.endpoints[4].env": true, "body.subscribers[0].name": true, "body.subscribers[1].name": true, "body.subscribers[2].events[1]": true}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%v\n(-want +got):\n%s", err, diff)
 	}
