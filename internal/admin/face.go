@@ -66,18 +66,28 @@ func unixMilli(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// sources are the names of the provider's sources in an environment.
-func (h *Handler) sources(f *face, env event.Env) []string {
-	var names []string
+// sources are the names of the provider's sources in an environment, which a face
+// writes patterns for, or the face's own where there is none yet. It reads patterns
+// for that one too, which it may have written before there was a source of another
+// name.
+func (h *Handler) sources(f *face, env event.Env) (write, read []string) {
+	taken := false // by a source, which may be another provider's
 	for _, l := range h.config.Managed.Sources() {
-		if l.Problem == nil && l.Config.Preset == f.preset && l.Config.Env == string(env) {
-			names = append(names, l.Config.Name)
+		if l.Problem != nil || l.Config.Env != string(env) {
+			continue
+		}
+		taken = taken || l.Config.Name == f.name
+		if l.Config.Preset == f.preset {
+			write = append(write, l.Config.Name)
 		}
 	}
-	if names == nil {
-		return []string{f.name}
+	switch {
+	case write == nil:
+		return []string{f.name}, []string{f.name}
+	case taken:
+		return write, write
 	}
-	return names
+	return write, append(slices.Clone(write), f.name)
 }
 
 // catalogue is the provider's events.
@@ -100,7 +110,8 @@ func (h *Handler) faced(f *face, env event.Env, l *managed.Listed[config.Endpoin
 			patterns = append(patterns, event.Pattern(p))
 		}
 	}
-	catalogue, from := f.catalogue(), h.sources(f, env)
+	catalogue := f.catalogue()
+	_, from := h.sources(f, env)
 	for _, name := range catalogue {
 		if slices.ContainsFunc(from, func(source string) bool {
 			return slices.ContainsFunc(patterns, func(p event.Pattern) bool { return p.Covers(event.Pattern(source + "." + name)) })
@@ -146,15 +157,15 @@ func (h *Handler) findFaced(ctx context.Context, f *face, id uuid.UUID) (faced, 
 // and, besides, what it has of other sources.
 func (h *Handler) selection(f *face, env event.Env, names []string, all bool, before map[string]any) map[string]any {
 	var patterns []any
-	from := h.sources(f, env)
+	write, read := h.sources(f, env)
 	old, _ := before["events"].([]any)
 	for _, item := range old {
 		pattern, _ := item.(string)
-		if source, _, _ := strings.Cut(pattern, "."); source != "*" && source != ">" && !slices.Contains(from, source) {
+		if source, _, _ := strings.Cut(pattern, "."); source != "*" && source != ">" && !slices.Contains(read, source) {
 			patterns = append(patterns, pattern)
 		}
 	}
-	for _, source := range from {
+	for _, source := range write {
 		if all {
 			patterns = append(patterns, source+".>")
 			continue

@@ -79,6 +79,7 @@ type App struct {
 
 	mu     sync.Mutex // held while a configuration or a change is put into force
 	config *config.Config
+	warned map[Warning]bool // what the log says of the lists in force
 
 	listing sync.Mutex // held while the directory is told of the lists
 

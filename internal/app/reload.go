@@ -36,9 +36,7 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 // apply puts a configuration into force.
 func (a *App) apply(ctx context.Context, c *config.Config) error {
 	a.managed.SetFile(c)
-	for _, warning := range Warnings(c) {
-		a.options.Logger.Warn("a pattern selects nothing", "by", warning.By, "pattern", warning.Pattern, "reason", warning.Text)
-	}
+	a.warned = nil // a new file is warned of anew
 	if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 		return err
 	}
@@ -64,6 +62,7 @@ func (a *App) applyLists(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	a.warn()
 	if a.registry != nil {
 		if err := a.registry.Apply(ctx, all.endpoints, all.subscribers); err != nil {
 			return err

@@ -318,6 +318,28 @@ func TestDiddosWebhooksHaveItsStatuses(t *testing.T) {
 	}
 }
 
+func TestAnEndpointMadeBeforeItsSourceIsToldOfAndListedAsItWasMade(t *testing.T) {
+	t.Parallel()
+	b := startManaged(t, embeddedIn(t.TempDir()), adminKeys)
+	_, v := b.ask(t, "POST", "/clink/api/webhook/endpoints", `{"url":"https://example.com/clink","events":["order.succeeded"]}`, asClink(prodKey))
+	made, _ := v["data"].(map[string]any)
+	if line := b.waitLog("a pattern selects nothing"); !strings.Contains(line, "clink.order.succeeded") {
+		t.Errorf("the log says %s", line)
+	}
+	client := b.manager(prodKey)
+	done[api.Source](t)(client.CreateSource(t.Context(), api.SourceSpec{Name: "clk", Preset: "clink", Secrets: []string{"whsec_clink-secret-of-the-tests"}}))
+	path := "/clink/api/webhook/endpoints/" + fmt.Sprint(made["id"])
+	_, v = b.ask(t, "GET", path, "", asClink(prodKey))
+	if got := fmt.Sprint(v["data"].(map[string]any)["events"]); got != "[order.succeeded]" {
+		t.Errorf("Clink's face shows %s, want the event that it was made with", got)
+	}
+	b.ask(t, "PUT", path, `{"events":["order.failed"]}`, asClink(prodKey))
+	list := done[api.List[api.Endpoint]](t)(client.Endpoints(t.Context(), api.EndpointQuery{}))
+	if len(list.Data) != 1 || fmt.Sprint(list.Data[0].Events) != "[clk.order.failed]" {
+		t.Errorf("after a change of its events it is %+v, want those of the source that there is now", list.Data)
+	}
+}
+
 func TestAnEndpointIsSeenThroughEveryFace(t *testing.T) {
 	t.Parallel()
 	b := provided(t)
