@@ -56,8 +56,11 @@ func (h *Handler) pull(ctx context.Context, q *pullQuery) (*output[api.List[api.
 	return listed(shown, len(taken) == q.Limit), nil
 }
 
-// pulled finds an endpoint whose events are pulled.
+// pulled finds an endpoint whose events are pulled. What is asked about them
+// changes nothing that is managed: were it told as an event, an endpoint that gets
+// such events would never come to an end.
 func (h *Handler) pulled(ctx context.Context, name string) (deliver.Endpoint, error) {
+	exchangeOf(ctx).quiet = true
 	e, pulled, err := h.config.Directory.Pulled(exchangeOf(ctx).key.Env, h.nameOf(ctx, name))
 	if err != nil {
 		return e, noEndpoint()

@@ -20,7 +20,7 @@ type exchange struct {
 	key    Key
 	from   netip.Addr // who asks
 	status int
-	looked bool  // it has changed nothing, whatever its method
+	quiet  bool  // it has changed nothing that is managed, whatever its method
 	cause  error // what the caller was not told
 }
 
@@ -131,7 +131,7 @@ func (h *Handler) log(x *exchange, r *http.Request, took time.Duration) {
 	switch {
 	case x.status >= http.StatusInternalServerError, x.status == http.StatusUnauthorized, x.status == http.StatusForbidden, x.status == http.StatusTooManyRequests:
 		level = slog.LevelWarn
-	case r.Method != http.MethodGet:
+	case r.Method != http.MethodGet && !x.quiet:
 		level = slog.LevelInfo
 	}
 	attributes := []slog.Attr{
