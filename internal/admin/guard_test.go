@@ -140,6 +140,14 @@ func TestAWrongRequestIsRefusedWithItsField(t *testing.T) {
 	}
 }
 
+func TestABodyThatDoesNotSayThatItIsJSONIsRefusedWithWhatToSay(t *testing.T) {
+	d := newDesk(t)
+	w := d.ask(http.MethodPost, "/v1/keys", prodKey, `{"name": "deploy"}`, "Content-Type", "application/x-www-form-urlencoded")
+	if p := d.refused(w, http.StatusUnsupportedMediaType, "unsupported_media_type"); !strings.Contains(p.Detail, "application/json") {
+		t.Errorf("detail %q, want it to say application/json", p.Detail)
+	}
+}
+
 func TestAKeyThatIsPastedIntoAPathIsNotLogged(t *testing.T) {
 	d := newDesk(t)
 	for _, path := range []string{"/v1/events/" + prodKey, "/" + prodKey, "/v1/events?source=" + prodKey, "/v1/endpoints/" + prodKey} {

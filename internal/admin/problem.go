@@ -45,6 +45,8 @@ const (
 	keyReused        code = "idempotency_key_reused"
 	underWay         code = "request_under_way"
 	bodyTooLarge     code = "body_too_large"
+	bodyTooSlow      code = "body_too_slow"
+	notJSON          code = "unsupported_media_type"
 	invalid          code = "invalid"
 	tooManyFailures  code = "too_many_failures"
 	tooManyWaiting   code = "too_many_waiting"
@@ -80,6 +82,8 @@ var titles = map[code]struct {
 	keyReused:        {http.StatusConflict, "Idempotency-Key reused"},
 	underWay:         {http.StatusConflict, "Request under way"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},
+	bodyTooSlow:      {http.StatusRequestTimeout, "Body too slow"},
+	notJSON:          {http.StatusUnsupportedMediaType, "Content type not supported"},
 	invalid:          {http.StatusUnprocessableEntity, "Request not valid"},
 	tooManyFailures:  {http.StatusTooManyRequests, "Too many failed attempts"},
 	tooManyWaiting:   {http.StatusTooManyRequests, "Too many requests wait"},
@@ -182,6 +186,10 @@ func frameworkProblem(found *huma.ErrorModel) *problem {
 	case http.StatusUnprocessableEntity:
 	case http.StatusRequestEntityTooLarge:
 		p = refuse(bodyTooLarge, "The body is larger than 64 KiB, or that of a plan than 4 MiB.")
+	case http.StatusRequestTimeout:
+		p = refuse(bodyTooSlow, "The body did not arrive in time.")
+	case http.StatusUnsupportedMediaType:
+		return refuse(notJSON, "The body is to be JSON, and the header Content-Type to say so: application/json.")
 	case http.StatusInternalServerError:
 		p = refuse(internal, "Something went wrong; the log has it under this request_id.")
 	default:
