@@ -153,7 +153,7 @@ func (s *shift) settled(d *delivery) {
 func (s *shift) handBack(d *delivery, delay time.Duration) {
 	s.giveUp(d)
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
-	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil {
+	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil && !s.over(err) {
 		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
 	}
 	s.held.remove(d)

@@ -197,9 +197,15 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 	w := &replayer{endpoint: e, worker: worker, stop: stop, done: make(chan struct{})}
 	ending.Go(func() {
 		defer close(w.done)
-		if err := worker.Run(ctx); err != nil && ctx.Err() == nil {
+		if err := worker.Run(ctx); err != nil && ctx.Err() == nil && !r.replayEnded(ctx, &one) {
 			r.config.Logger.Warn("worker of a replay ended and starts again", "replay", one.ID, event.AttrEndpoint, one.Endpoint, event.AttrEnv, one.Env, "error", err)
 		}
 	})
 	return w, nil
+}
+
+// replayEnded reports whether a replay is over, whose consumer was deleted then.
+func (r *Registry) replayEnded(ctx context.Context, one *Replay) bool {
+	found, err := readReplay(ctx, r.config.Bus, one.Env, one.ID)
+	return errors.Is(err, bus.ErrNotFound) || err == nil && found.over()
 }
