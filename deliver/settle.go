@@ -46,6 +46,7 @@ func (s *shift) conclude(ctx context.Context, d *delivery, a *Attempt) {
 				s.handBack(d, unrecorded)
 				return
 			}
+			s.config.Replay.count(OutcomeDelivered)
 			s.settled(d)
 		})
 	default:
@@ -85,6 +86,7 @@ func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
 		s.handBack(d, unrecorded)
 		return
 	}
+	s.config.Replay.count(OutcomeRetry)
 	s.settled(d)
 }
 
@@ -109,6 +111,7 @@ func (s *shift) bury(ctx context.Context, d *delivery, a *Attempt) {
 		s.handBack(d, unrecorded)
 		return
 	}
+	s.config.Replay.count(OutcomeDead)
 	s.settled(d)
 }
 

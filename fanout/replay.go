@@ -48,7 +48,12 @@ type Replay struct {
 	Count     uint64      `json:"count"`             // events that are selected, before Where
 	Matched   *Matched    `json:"matched,omitempty"` // where Where or a filter selects among them
 	Handed    uint64      `json:"handed"`            // as far as the consumer tells
-	Failed    uint64      `json:"failed,omitempty"`  // given up, for a target; its endpoint's retries tell of others
+	// What became of those, as deliver.Tally has it; Failed is for a target what was
+	// given up. What a process counted in the last second before it was killed is
+	// missing.
+	Delivered uint64 `json:"delivered,omitempty"`
+	Filtered  uint64 `json:"filtered,omitempty"`
+	Failed    uint64 `json:"failed,omitempty"`
 	// Before is how many were handed out before a restart, at which the consumer
 	// was made anew and began to count.
 	Before uint64 `json:"before,omitempty"`
@@ -88,6 +93,9 @@ func (r *Replay) key() string { return string(r.Env) + "." + r.ID }
 
 // replayOrigin marks the consumers of replays.
 const replayOrigin = "replay"
+
+// ErrReplayOver means that a replay has ended, for good.
+var ErrReplayOver = errors.New("the replay is over")
 
 // ErrWhere means that a replay's expression is none.
 var ErrWhere = errors.New("where is no expression")
@@ -290,28 +298,37 @@ func readReplay(ctx context.Context, b *bus.Bus, env event.Env, id string) (Repl
 	return decodeReplay(entry)
 }
 
-// SetReplay pauses, resumes or cancels a replay; one that is over stays as it is.
+// SetReplay pauses, resumes or cancels a replay. One that is over stays as it is:
+// it cannot be paused or resumed, which is ErrReplayOver.
 func (d *Directory) SetReplay(ctx context.Context, env event.Env, id string, to ReplayState) (Replay, error) {
 	if !nameForm.MatchString(id) {
 		return Replay{}, bus.ErrNotFound
 	}
-	return changeReplay(ctx, d.bus, env, id, func(have *Replay) {
+	var over bool
+	r, err := changeReplay(ctx, d.bus, env, id, func(have *Replay) bool {
+		if over = have.over(); over {
+			return false
+		}
 		*have = d.progressOf(ctx, *have)
 		if have.State = to; to == ReplayCancelled {
 			have.EndedAt = d.now().UTC()
 		}
+		return true
 	})
+	if err == nil && over && to != ReplayCancelled {
+		err = ErrReplayOver
+	}
+	return r, err
 }
 
-// changeReplay changes the record of a replay that is not over, again where somebody
-// else was faster, and returns it.
-func changeReplay(ctx context.Context, b *bus.Bus, env event.Env, id string, change func(*Replay)) (Replay, error) {
+// changeReplay changes the record of a replay, again where somebody else was faster,
+// and returns it. Where change reports false the record stays.
+func changeReplay(ctx context.Context, b *bus.Bus, env event.Env, id string, change func(*Replay) bool) (Replay, error) {
 	for range maxRaces * maxRaces {
 		r, err := readReplay(ctx, b, env, id)
-		if err != nil || r.over() {
+		if err != nil || !change(&r) {
 			return r, err
 		}
-		change(&r)
 		if err = writeReplay(ctx, b, r); err == nil || ignoreRace(err) != nil {
 			return r, err
 		}

@@ -17,10 +17,14 @@ import (
 // replayInterval is how often the replays are looked at.
 const replayInterval = time.Second
 
+// tallyTimeout bounds the last count of a worker that ends.
+const tallyTimeout = 5 * time.Second
+
 // replayer is a worker that delivers again.
 type replayer struct {
 	endpoint deliver.Endpoint
 	worker   *deliver.Worker
+	tally    *deliver.Tally // what the record does not have yet
 	stop     context.CancelFunc
 	done     chan struct{}
 }
@@ -98,16 +102,19 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 		one, consumer, err = r.wakeReplay(ctx, one)
 	}
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		one.State, one.Reason, one.EndedAt = ReplayFailed, "its consumer was deleted by somebody else", r.now().UTC()
-		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+		return r.endReplay(ctx, &one, ReplayFailed, "its consumer was deleted by somebody else")
 	}
 	if err != nil {
 		return err
 	}
-	info := consumer.CachedInfo()
+	w, info := running[one.ID], consumer.CachedInfo()
 	if info.NumAckPending == 0 && (info.Delivered.Stream >= one.End || info.NumPending == 0) {
-		one.State, one.Handed, one.EndedAt = ReplayDone, one.Count, r.now().UTC()
-		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+		if w != nil { // it has nothing left in work, and its counts are part of the record
+			w.stop()
+			<-w.done
+			delete(running, one.ID)
+		}
+		return r.endReplay(ctx, &one, ReplayDone, "")
 	}
 	e, listed, err := r.endpointOf(&one)
 	if err != nil {
@@ -117,10 +124,8 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 	share := float64(max(r.replicas, 1))
 	r.mu.Unlock()
 	if !listed {
-		one.State, one.Reason, one.EndedAt = ReplayFailed, "the endpoint was removed", r.now().UTC()
-		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+		return r.endReplay(ctx, &one, ReplayFailed, "the endpoint was removed")
 	}
-	w := running[one.ID]
 	if w == nil {
 		if w, err = r.startReplay(ctx, one, e, ending); err != nil {
 			return err
@@ -137,7 +142,43 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 		}
 		w.worker.Pace(perSecond / share)
 	}
-	return nil
+	return r.tallyReplay(ctx, &one, w.tally)
+}
+
+// endReplay ends a replay for good.
+func (r *Registry) endReplay(ctx context.Context, one *Replay, to ReplayState, reason string) error {
+	_, err := changeReplay(ctx, r.config.Bus, one.Env, one.ID, func(have *Replay) bool {
+		if have.over() {
+			return false
+		}
+		have.State, have.Reason, have.EndedAt = to, reason, r.now().UTC()
+		if to == ReplayDone {
+			have.Handed = have.Count
+		}
+		return true
+	})
+	return err
+}
+
+// tallyReplay moves what a worker has counted into the record, also that of a
+// replay which is over.
+func (r *Registry) tallyReplay(ctx context.Context, one *Replay, counted *deliver.Tally) error {
+	delivered, filtered, failed := counted.Delivered.Swap(0), counted.Filtered.Swap(0), counted.Failed.Swap(0)
+	if delivered+filtered+failed == 0 {
+		return nil
+	}
+	_, err := changeReplay(ctx, r.config.Bus, one.Env, one.ID, func(have *Replay) bool {
+		have.Delivered += delivered
+		have.Filtered += filtered
+		have.Failed += failed
+		return true
+	})
+	if err != nil {
+		counted.Delivered.Add(delivered)
+		counted.Filtered.Add(filtered)
+		counted.Failed.Add(failed)
+	}
+	return err
 }
 
 // wakeReplay has the server know the consumer of a replay that the bus has kept
@@ -194,9 +235,16 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 		stop()
 		return nil, err
 	}
-	w := &replayer{endpoint: e, worker: worker, stop: stop, done: make(chan struct{})}
+	w := &replayer{endpoint: e, worker: worker, tally: &config.Replay.Tally, stop: stop, done: make(chan struct{})}
 	ending.Go(func() {
 		defer close(w.done)
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tallyTimeout)
+			defer cancel()
+			if err := r.tallyReplay(ctx, &one, w.tally); err != nil {
+				r.config.Logger.Warn("the last counts of a replay are lost", "replay", one.ID, event.AttrEnv, one.Env, "error", err)
+			}
+		}()
 		if err := worker.Run(ctx); err != nil && ctx.Err() == nil && !r.replayEnded(ctx, &one) {
 			r.config.Logger.Warn("worker of a replay ended and starts again", "replay", one.ID, event.AttrEndpoint, one.Endpoint, event.AttrEnv, one.Env, "error", err)
 		}

@@ -51,6 +51,7 @@ const (
 	tooManyFailures  code = "too_many_failures"
 	tooManyWaiting   code = "too_many_waiting"
 	otherKind        code = "endpoint_of_other_kind"
+	replayOver       code = "replay_over"
 	internal         code = "internal"
 	unavailable      code = "bus_unavailable"
 )
@@ -88,6 +89,7 @@ var titles = map[code]struct {
 	tooManyFailures:  {http.StatusTooManyRequests, "Too many failed attempts"},
 	tooManyWaiting:   {http.StatusTooManyRequests, "Too many requests wait"},
 	otherKind:        {http.StatusConflict, "Endpoint of the other kind"},
+	replayOver:       {http.StatusConflict, "Replay over"},
 	internal:         {http.StatusInternalServerError, "Internal error"},
 	unavailable:      {http.StatusServiceUnavailable, "Bus not available"},
 }
