@@ -127,6 +127,60 @@ func TestARangeIsBoundByTheTimeOfStoring(t *testing.T) {
 	}
 }
 
+func TestALookThatMissesAMessageSaysSo(t *testing.T) {
+	t.Parallel() // it waits for what does not come
+	b := open(t, embedded(t.TempDir(), Process))
+	fillEvents(t, b, 6)
+	stream, err := b.JetStream().Stream(t.Context(), StreamName(event.Test))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, missed := range map[string]int{"one in between": 1, "all that follow": 4} {
+		var seen []uint64
+		err := b.Each(t.Context(), Range{Stream: StreamName(event.Test), Batch: 2}, func(m Message) bool {
+			if seen = append(seen, m.Sequence); len(seen) != 2 {
+				return true
+			}
+			for look := range stream.ConsumerNames(t.Context()).Name() { // the only one
+				consumer, err := stream.Consumer(t.Context(), look)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range missed { // handed out, and not to the look
+					if _, err := consumer.Next(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			return true
+		})
+		if !errors.Is(err, event.ErrUnavailable) || !slices.Equal(seen, []uint64{1, 2}) {
+			t.Errorf("%s: visited %v, %v, want 1 and 2 and an error", name, seen, err)
+		}
+	}
+}
+
+func TestALookEndsWhereTheRestIsRemoved(t *testing.T) {
+	t.Parallel() // it waits for what does not come
+	b := open(t, embedded(t.TempDir(), Process))
+	fillEvents(t, b, 6)
+	stream, err := b.JetStream().Stream(t.Context(), StreamName(event.Test))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []uint64
+	if err := b.Each(t.Context(), Range{Stream: StreamName(event.Test), Batch: 2}, func(m Message) bool {
+		if seen = append(seen, m.Sequence); len(seen) == 2 {
+			if err := stream.Purge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return true
+	}); err != nil || !slices.Equal(seen, []uint64{1, 2}) {
+		t.Errorf("visited %v, %v, want 1 and 2", seen, err)
+	}
+}
+
 func TestAnEventIsFoundByItsIDInItsEnvironmentAlone(t *testing.T) {
 	b := open(t, embedded(t.TempDir(), Process))
 	ids := fillEvents(t, b, 3)
