@@ -53,6 +53,7 @@ func (f *follower) each(ctx context.Context, complain func(error), use func(*api
 		var refused *api.Problem
 		switch {
 		case ctx.Err() != nil:
+			return ctx.Err()
 		case errors.As(err, &refused) && refused.Status < 500:
 			return err
 		case err != nil:
@@ -71,11 +72,9 @@ func (f *follower) each(ctx context.Context, complain func(error), use func(*api
 			if err := use(&page.Data[i]); err != nil {
 				return err
 			}
-			f.query.After, f.query.Since = page.Data[i].Sequence, ""
 		}
-		if err == nil {
-			f.query.After = max(f.query.After, page.Next)
-		}
+		// How long ago it began is another time in the next request.
+		f.query.After, f.query.Since = max(f.query.After, page.Next), ""
 	}
 	return ctx.Err()
 }
