@@ -37,11 +37,16 @@ func newFollower(ctx context.Context, client *api.Client, of followFlags) (*foll
 	if of.since != "" {
 		return f, nil
 	}
-	last, err := client.Events(ctx, api.EventQuery{Page: api.Page{Limit: 1}})
-	if err == nil && len(last.Data) > 0 {
-		f.query.After = last.Data[0].Sequence
-	}
+	var err error
+	f.query.After, err = lastSequence(ctx, client)
 	return f, err
+}
+
+// lastSequence is that of the newest message of the key's environment, also where it
+// is no event; 0 where there was none yet.
+func lastSequence(ctx context.Context, client *api.Client) (uint64, error) {
+	now, err := client.Read(ctx, api.ReadQuery{Since: "0s"})
+	return now.Next, err
 }
 
 // each calls use with every event until ctx ends or use fails. A bridge that does

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestAListenerGoesOnInItsOwnStreamAlone(t *testing.T) {
+	for _, c := range []struct {
+		name, place string
+		code        exitCode // 0 is that it goes on
+	}{
+		{"where it was", `{"after":7}`, 0},
+		{"at the end", `{"after":12}`, 0},
+		{"past the end", `{"after":5000}`, exitConflict},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client, _ := readings(t, `{"data":[],"next":12,"complete":true}`)
+			l := &listener{cursor: filepath.Join(t.TempDir(), "laptop.json"), follower: &follower{client: client}}
+			if err := os.WriteFile(l.cursor, []byte(c.place), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			err := l.restore(t.Context())
+			refused := &failure{}
+			if errors.As(err, &refused); refused.code != c.code || c.code == 0 && err != nil {
+				t.Errorf("error %v, want one with code %d", err, c.code)
+			}
+		})
+	}
+}
