@@ -290,7 +290,7 @@ func (l *listener) print(of *heard) error {
 	}
 	_, err := fmt.Fprintln(l.out, strings.Join(harmless(line), "  "))
 	if err == nil && l.printBody {
-		_, err = fmt.Fprintln(l.out, of.Body)
+		_, err = fmt.Fprintln(l.out, harmlessLines(of.Body))
 	}
 	return err
 }

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/jethook/jethook/api"
 )
 
 func TestAListenerGoesOnInItsOwnStreamAlone(t *testing.T) {
@@ -28,5 +32,16 @@ func TestAListenerGoesOnInItsOwnStreamAlone(t *testing.T) {
 				t.Errorf("error %v, want one with code %d", err, c.code)
 			}
 		})
+	}
+}
+
+func TestWhatAListenerPrintsCommandsNoTerminal(t *testing.T) {
+	var out bytes.Buffer
+	l := &listener{printBody: true, out: &out}
+	if err := l.print(&heard{Event: api.Event{Type: "order\x1b]0;x\a"}, Body: "{\n\t\"name\": \"\x1b[2J\u009b\r\"\n}"}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(out.String(), "\x1b\a\r\u009b") || !strings.HasSuffix(out.String(), "{\n\t\"name\": \"·[2J··\"\n}\n") {
+		t.Errorf("printed %q", &out)
 	}
 }
