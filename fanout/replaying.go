@@ -146,18 +146,13 @@ func (r *Registry) wakeReplay(ctx context.Context, one Replay) (Replay, jetstrea
 	if err := r.config.Bus.Unpark(ctx, bus.StreamName(one.Env), one.consumer()); err != nil {
 		return one, nil, err
 	}
-	stream, err := r.config.Bus.JetStream().Stream(ctx, bus.StreamName(one.Env))
-	if err != nil {
-		return one, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(one.Env), err)
-	}
-	consumer, err := stream.Consumer(ctx, one.consumer())
+	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(one.Env), one.consumer())
 	if err != nil {
 		return one, nil, err
 	}
-	left, err := count(ctx, stream, jetstream.ConsumerConfig{
-		FilterSubjects: subjects(one.Env, one.Events),
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: consumer.CachedInfo().AckFloor.Stream + 1,
-	}, one.End)
+	rest := one.stored()
+	rest.After = max(rest.After, consumer.CachedInfo().AckFloor.Stream)
+	left, err := r.config.Bus.Count(ctx, rest, one.End)
 	if err != nil {
 		return one, nil, err
 	}

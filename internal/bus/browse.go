@@ -104,6 +104,20 @@ func (b *Bus) Each(ctx context.Context, r Range, visit func(Message) bool) error
 	return v.read(ctx, v.first, visit)
 }
 
+// Count returns how many messages of a range there are up to a sequence.
+func (b *Bus) Count(ctx context.Context, r Range, through uint64) (uint64, error) {
+	v, err := b.view(ctx, r)
+	if err != nil || v.first >= v.end || v.first > through {
+		return 0, err
+	}
+	all, err := v.count(ctx, v.first)
+	if err != nil {
+		return 0, err
+	}
+	beyond, err := v.count(ctx, min(through+1, v.end))
+	return all - min(all, beyond), err
+}
+
 // SequenceAt returns the sequence of the first message of a stream stored at that
 // time or later, or the next one to be stored.
 func (b *Bus) SequenceAt(ctx context.Context, stream string, at time.Time) (uint64, error) {

@@ -121,6 +121,12 @@ func TestARangeIsBoundByTheTimeOfStoring(t *testing.T) {
 	}); err != nil || !slices.Equal(seen, []uint64{13, 14}) {
 		t.Errorf("visited %v, %v, want 13 and 14", seen, err)
 	}
+	for through, want := range map[uint64]uint64{11: 0, 12: 0, 13: 1, 14: 2, 99: 3} {
+		got, err := b.Count(t.Context(), Range{Stream: StreamName(event.Test), Since: at(11), Until: at(16), After: 12}, through)
+		if err != nil || got != want {
+			t.Errorf("counted %d up to %d, %v, want %d", got, through, err, want)
+		}
+	}
 	r.Since, r.Until = time.Now().Add(time.Hour), time.Time{}
 	if got, _, err := b.Events(t.Context(), r, 0, 100); err != nil || len(got) != 0 {
 		t.Errorf("of the future: got %d events, %v, want none", len(got), err)
