@@ -106,6 +106,9 @@ func (p *Puller) Take(ctx context.Context, e Endpoint, limit int, wait time.Dura
 	if err != nil && len(taken) == 0 {
 		return nil, fmt.Errorf("take events of %s: %w", e, err)
 	}
+	if err != nil { // those that were taken are answered all the same
+		p.config.Logger.Warn("some events could not be given out and come again", "endpoint", e, "error", err)
+	}
 	return taken, nil
 }
 
