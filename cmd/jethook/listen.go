@@ -31,6 +31,10 @@ var listenWaits = []time.Duration{time.Second, 3 * time.Second}
 // stepping through.
 const localTimeout = 30 * time.Second
 
+// localClient follows no redirect, as a delivery does not: the event would be lost on
+// the way, for it is not posted there.
+var localClient = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // cursorName is the form of --durable.
 var cursorName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
@@ -268,7 +272,7 @@ func (l *listener) post(ctx context.Context, of *heard, body []byte, attempt int
 	for name, values := range signed {
 		request.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := localClient.Do(request)
 	if err != nil {
 		return err
 	}

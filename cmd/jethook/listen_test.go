@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,4 +47,18 @@ func TestWhatAListenerPrintsCommandsNoTerminal(t *testing.T) {
 	if strings.ContainsAny(out.String(), "\x1b\a\r\u009b") || !strings.HasSuffix(out.String(), "{\n\t\"name\": \"·[2J··\"\n}\n") {
 		t.Errorf("printed %q", &out)
 	}
+}
+
+func TestAListenerTakesARedirectForARefusal(t *testing.T) {
+	s := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))
+	t.Cleanup(s.Close)
+	l := &listener{forward: s.URL, notes: io.Discard}
+	if err := l.prepare("test", ""); err != nil {
+		t.Fatal(err)
+	}
+	of := heard{Event: api.Event{ID: "evt_1", Type: "order.paid", Source: "shop", Env: "test"}}
+	if err := l.post(t.Context(), &of, []byte("{}"), 1); err != nil || of.Status != http.StatusFound {
+		t.Errorf("status %d, error %v; want %d", of.Status, err, http.StatusFound)
+	}
+	localClient.CloseIdleConnections()
 }
