@@ -201,6 +201,18 @@ func TestARefusedEventComesAgainWhenItsReceiverSays(t *testing.T) {
 	}
 }
 
+func TestALeaseIsExtendedNoFurtherThanItsBound(t *testing.T) {
+	taken := time.Now()
+	l := lease{taken: taken}
+	for by, want := range map[time.Duration]time.Duration{
+		time.Minute: time.Minute, maxLease: maxLease, maxLease + 1: maxLease, 2 * maxLease: maxLease,
+	} {
+		if got := l.noLater(taken.Add(by)).Sub(taken); got != want {
+			t.Errorf("extended to %s after it was taken: lapses after %s, want %s", by, got, want)
+		}
+	}
+}
+
 func TestAnExtendedLeaseKeepsItsToken(t *testing.T) {
 	b, p := newPullBench(t)
 	b.endpoint.Timeout = 5 * time.Second

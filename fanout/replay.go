@@ -86,6 +86,11 @@ func (r *Replay) consumer() string { return replayPrefix + r.ID }
 // have such names too.
 const replayPrefix = "replay_"
 
+// stored is what the replay selects, and what follows its end.
+func (r *Replay) stored() bus.Range {
+	return bus.Range{Stream: bus.StreamName(r.Env), Subjects: subjects(r.Env, r.Events), After: r.Begin - 1}
+}
+
 // over reports whether nothing more comes of the replay.
 func (r *Replay) over() bool { return r.State != ReplayRunning && r.State != ReplayPaused }
 
@@ -130,7 +135,7 @@ func (d *Directory) Replay(ctx context.Context, env event.Env, spec ReplaySpec) 
 		Metadata:      map[string]string{metaOrigin: replayOrigin},
 		MemoryStorage: d.bus.KeepsConsumers(), // so that after a kill its events come at once
 	}
-	r.Count, err = count(ctx, stream, config, r.End)
+	r.Count, err = d.bus.Count(ctx, r.stored(), r.End)
 	if err == nil && r.Count > 0 && e.Filter != "" {
 		r.Matched, err = d.match(ctx, &r, e)
 	}
@@ -188,31 +193,6 @@ func (d *Directory) bound(ctx context.Context, r *Replay, spec ReplaySpec) error
 		r.End = min(r.End, at-1)
 	}
 	return nil
-}
-
-// count counts what a consumer would select up to a sequence.
-func count(ctx context.Context, stream jetstream.Stream, config jetstream.ConsumerConfig, end uint64) (uint64, error) {
-	config.Durable, config.Description = "", "a look at the stream"
-	config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxWaiting, config.MaxDeliver = jetstream.AckNonePolicy, 0, 0, 0, 0
-	config.MemoryStorage, config.InactiveThreshold = true, time.Minute
-	pending := func(from uint64) (uint64, error) {
-		config.OptStartSeq = from
-		look, err := stream.CreateConsumer(ctx, config)
-		if err != nil {
-			return 0, fmt.Errorf("count the events: %w", err)
-		}
-		n := look.CachedInfo().NumPending
-		return n, stream.DeleteConsumer(ctx, look.CachedInfo().Name)
-	}
-	if config.OptStartSeq > end {
-		return 0, nil
-	}
-	all, err := pending(config.OptStartSeq)
-	if err != nil {
-		return 0, err
-	}
-	beyond, err := pending(end + 1)
-	return all - min(all, beyond), err
 }
 
 func (d *Directory) storeReplay(ctx context.Context, r Replay) (Replay, error) {

@@ -29,12 +29,18 @@ type replayer struct {
 	done     chan struct{}
 }
 
+// replays are those of the bus, as a process tends them.
+type replays struct {
+	running map[string]*replayer // by id
+	over    map[string]bool      // by key: for good, and so not read again
+	ending  sync.WaitGroup       // workers
+}
+
 // replay runs the replays until ctx ends. Every process that delivers has a worker
 // for each, and they share its consumer.
 func (r *Registry) replay(ctx context.Context) {
-	running := make(map[string]*replayer)
-	var ending sync.WaitGroup
-	defer ending.Wait()
+	all := &replays{running: make(map[string]*replayer)}
+	defer all.ending.Wait()
 	ticker := time.NewTicker(replayInterval)
 	defer ticker.Stop()
 	for looks := 0; ; looks++ {
@@ -42,7 +48,7 @@ func (r *Registry) replay(ctx context.Context) {
 		if looks%sweepEvery == 0 {
 			err = r.sweepReplays(ctx)
 		}
-		if err := errors.Join(err, r.tendReplays(ctx, running, &ending)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(err, r.tendReplays(ctx, all)); err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("the replays could not be looked after; tried again", "error", err)
 		}
 		select {
@@ -55,7 +61,7 @@ func (r *Registry) replay(ctx context.Context) {
 
 // tendReplays starts and stops workers as the records say, and ends the replays
 // that have delivered all.
-func (r *Registry) tendReplays(ctx context.Context, running map[string]*replayer, ending *sync.WaitGroup) error {
+func (r *Registry) tendReplays(ctx context.Context, all *replays) error {
 	bucket, err := r.config.Bus.JetStream().KeyValue(ctx, bus.Replays)
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", bus.Replays, err)
@@ -64,39 +70,47 @@ func (r *Registry) tendReplays(ctx context.Context, running map[string]*replayer
 	if err != nil {
 		return fmt.Errorf("look at bucket %s: %w", bus.Replays, err)
 	}
-	if status.Values() == 0 && len(running) == 0 {
+	if status.Values() == 0 && len(all.running) == 0 {
 		return nil
 	}
 	keys, err := bucket.ListKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("list bucket %s: %w", bus.Replays, err)
 	}
-	wanted := make(map[string]bool)
+	wanted, over := make(map[string]bool), make(map[string]bool)
 	var problems []error
 	for key := range keys.Keys() {
+		if all.over[key] {
+			over[key] = true
+			continue
+		}
 		entry, err := bucket.Get(ctx, key)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("read replay %s: %w", key, err))
 			continue
 		}
 		one, err := decodeReplay(entry)
+		if err == nil && one.over() {
+			over[key] = true
+		}
 		if err != nil || one.State != ReplayRunning {
 			continue
 		}
 		wanted[one.ID] = true
-		problems = append(problems, r.tendReplay(ctx, one, running, ending))
+		problems = append(problems, r.tendReplay(ctx, one, all))
 	}
-	for id, w := range running {
+	all.over = over
+	for id, w := range all.running {
 		if !wanted[id] {
 			w.stop()
-			delete(running, id)
+			delete(all.running, id)
 		}
 	}
 	return errors.Join(problems...)
 }
 
 // tendReplay has a running replay go on, or ends it.
-func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[string]*replayer, ending *sync.WaitGroup) error {
+func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) error {
 	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(one.Env), one.consumer())
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		one, consumer, err = r.wakeReplay(ctx, one)
@@ -107,12 +121,12 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 	if err != nil {
 		return err
 	}
-	w, info := running[one.ID], consumer.CachedInfo()
+	w, info := all.running[one.ID], consumer.CachedInfo()
 	if info.NumAckPending == 0 && (info.Delivered.Stream >= one.End || info.NumPending == 0) {
 		if w != nil { // it has nothing left in work, and its counts are part of the record
 			w.stop()
 			<-w.done
-			delete(running, one.ID)
+			delete(all.running, one.ID)
 		}
 		return r.endReplay(ctx, &one, ReplayDone, "")
 	}
@@ -127,14 +141,14 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 		return r.endReplay(ctx, &one, ReplayFailed, "the endpoint was removed")
 	}
 	if w == nil {
-		if w, err = r.startReplay(ctx, one, e, ending); err != nil {
+		if w, err = r.startReplay(ctx, one, e, &all.ending); err != nil {
 			return err
 		}
-		running[one.ID] = w
+		all.running[one.ID] = w
 	}
 	select {
 	case <-w.done:
-		delete(running, one.ID) // and starts again
+		delete(all.running, one.ID) // and starts again
 	default:
 		perSecond := w.endpoint.Rate
 		if one.PerSecond > 0 {
@@ -187,18 +201,13 @@ func (r *Registry) wakeReplay(ctx context.Context, one Replay) (Replay, jetstrea
 	if err := r.config.Bus.Unpark(ctx, bus.StreamName(one.Env), one.consumer()); err != nil {
 		return one, nil, err
 	}
-	stream, err := r.config.Bus.JetStream().Stream(ctx, bus.StreamName(one.Env))
-	if err != nil {
-		return one, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(one.Env), err)
-	}
-	consumer, err := stream.Consumer(ctx, one.consumer())
+	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(one.Env), one.consumer())
 	if err != nil {
 		return one, nil, err
 	}
-	left, err := count(ctx, stream, jetstream.ConsumerConfig{
-		FilterSubjects: subjects(one.Env, one.Events),
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: consumer.CachedInfo().AckFloor.Stream + 1,
-	}, one.End)
+	rest := one.stored()
+	rest.After = max(rest.After, consumer.CachedInfo().AckFloor.Stream)
+	left, err := r.config.Bus.Count(ctx, rest, one.End)
 	if err != nil {
 		return one, nil, err
 	}

@@ -22,7 +22,7 @@ func (h *Handler) pullRoutes(of huma.API) {
 
 type pullQuery struct {
 	EndpointPath
-	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"At most so many, and no more than the endpoint's concurrency are out at once."`
+	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"At most so many, and no more than the endpoint's concurrency are out at once, which replicas that are asked in the same moment count each for themselves."`
 	Wait  string `query:"wait" maxLength:"16" doc:"How long to wait for one where there is none, at most 25s." example:"20s"`
 }
 
