@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -23,6 +24,10 @@ type exchange struct {
 	quiet  bool  // it has changed nothing that is managed, whatever its method
 	cause  error // what the caller was not told
 }
+
+// statusLeft is logged of a request that its client has not waited for, as others
+// do: nothing has failed.
+const statusLeft = 499
 
 type exchangeKey struct{}
 
@@ -51,11 +56,14 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // ServeHTTP answers a request: key first, so that strangers learn of nothing.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	begun := h.now()
+	begun, asked := h.now(), r.Context()
 	x := &exchange{ResponseWriter: w, id: newRequestID()}
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			x.fail(&problem{code: internal, detail: "Something went wrong; the log has it under this request_id.", cause: fmt.Errorf("panic: %v", panicked)})
+		}
+		if errors.Is(x.cause, context.Canceled) && asked.Err() != nil {
+			x.status = statusLeft
 		}
 		h.log(x, r, h.now().Sub(begun))
 		h.tell(x, r)
