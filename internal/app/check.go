@@ -65,13 +65,29 @@ func serverTLSProblems(t config.ServerTLS) map[string]error {
 // Warning is of something that may be meant.
 type Warning struct {
 	Text        string
-	By, Pattern string // the endpoint or subscriber, and what it selects
+	By, Pattern string // the endpoint or subscriber, and what it selects, where that is meant
 	Pos         config.Position
+}
+
+// String says what the warning is about, and the warning.
+func (w Warning) String() string {
+	if w.Pattern == "" {
+		return w.By + ": " + w.Text
+	}
+	return w.By + ": " + w.Pattern + ": " + w.Text
+}
+
+// unreachable warns of a subscriber where withoutPort.
+const unreachable = "no subscriber can connect, since the embedded server has no port; give nats.embedded.listen an address, such as 127.0.0.1:4222"
+
+// withoutPort reports whether there is a server that subscribers cannot connect to.
+func withoutPort(c *config.Config) bool {
+	return c.NATS.UseEmbedded() && c.NATS.Embedded.Listen == ""
 }
 
 // Warnings finds the patterns that select nothing which this configuration
 // receives: the source is in another environment, or in another process, or a
-// typing error.
+// typing error. And it finds the subscribers that cannot connect.
 func Warnings(c *config.Config) []Warning {
 	envs := map[string]map[string]bool{}
 	for _, s := range c.Sources {
@@ -99,6 +115,9 @@ func Warnings(c *config.Config) []Warning {
 	}
 	for _, s := range c.Subscribers {
 		look(s.Name, s.Env, s.Events, s.Pos)
+		if withoutPort(c) {
+			all = append(all, Warning{Text: unreachable, By: s.Name, Pos: s.Pos})
+		}
 	}
 	return all
 }

@@ -33,12 +33,26 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
+// warn logs what may be meant, also of the subscribers that were made over the API.
+func (a *App) warn(c *config.Config) {
+	for _, w := range Warnings(c) {
+		about := []any{"by", w.By}
+		if w.Pattern != "" {
+			about = append(about, "pattern", w.Pattern)
+		}
+		a.options.Logger.Warn(w.Text, about...)
+	}
+	for _, l := range a.managed.Subscribers() {
+		if l.Entry != nil && withoutPort(c) {
+			a.options.Logger.Warn(unreachable, "by", l.Entry.Name)
+		}
+	}
+}
+
 // apply puts a configuration into force.
 func (a *App) apply(ctx context.Context, c *config.Config) error {
 	a.managed.SetFile(c)
-	for _, warning := range Warnings(c) {
-		a.options.Logger.Warn(warning.Text, "by", warning.By, "pattern", warning.Pattern)
-	}
+	a.warn(c)
 	if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 		return err
 	}
