@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -220,6 +221,35 @@ func TestAReplayKeepsCountOverARestart(t *testing.T) {
 	if now := progressed(t, b, made); now.Handed != 2 || woken.Before != 2 {
 		t.Errorf("shown as %+v, want that 2 of 3 are handled", now)
 	}
+}
+
+func TestTheCountsOfAReplayGoOnOverAnOrderlyRestart(t *testing.T) {
+	dir, to := t.TempDir(), newReceiver(t)
+	e := endpoint(t, "billing", to.url, "shop.>")
+	const events = 30
+	var made Replay
+	serve(t, dir, e, func(b *bus.Bus, _ *replica) {
+		for i := range events {
+			publish(t, b, fmt.Sprintf("order.e%d", i))
+		}
+		d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
+		d.SetEndpoints([]Endpoint{e})
+		var err error
+		if made, err = d.Replay(t.Context(), event.Prod, ReplaySpec{Endpoint: e.Name, PerSecond: 20}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "some are delivered again", func() bool { return progressed(t, b, made).Handed > 5 })
+	})
+	serve(t, dir, e, func(b *bus.Bus, _ *replica) {
+		var now Replay
+		eventually(t, "the replay is over", func() bool {
+			now = progressed(t, b, made)
+			return now.State == ReplayDone
+		})
+		if now.Delivered != events || now.Filtered != 0 || now.Failed != 0 {
+			t.Errorf("ended as %+v, want all %d delivered", now, events)
+		}
+	})
 }
 
 func TestTheEndOfAReplayIsNoAlarm(t *testing.T) {
