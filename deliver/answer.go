@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 )
 
 // reasonLapsed is why an attempt has failed that nobody answered.
@@ -25,7 +24,7 @@ func (p *Puller) Ack(ctx context.Context, e Endpoint, tokens []string) (over []s
 	return p.settle(ctx, e, tokens, func(w *Worker, ctx context.Context, retry jetstream.Stream, held []lease) ([]lease, error) {
 		attempts := make([]*Attempt, len(held))
 		for i := range held {
-			attempts[i] = w.answered(ctx, &held[i], OutcomeDelivered)
+			attempts[i], _ = w.answered(ctx, &held[i], OutcomeDelivered)
 		}
 		if err := w.record(ctx, attempts); err != nil {
 			return nil, err
@@ -148,23 +147,15 @@ func end(ctx context.Context, retry jetstream.Stream, held []lease) (late []leas
 	})
 }
 
-// answered is the record of an attempt that ends now.
-func (w *Worker) answered(ctx context.Context, l *lease, outcome Outcome) *Attempt {
-	a := &Attempt{EventID: l.EventID, Env: l.Env, Endpoint: l.Endpoint, Sequence: l.Sequence, Number: l.Attempts,
+// answered is the record of an attempt that ends now, and the source of its event.
+// Where that is no longer stored, its type and its source are empty.
+func (w *Worker) answered(ctx context.Context, l *lease, outcome Outcome) (a *Attempt, source string) {
+	a = &Attempt{EventID: l.EventID, Env: l.Env, Endpoint: l.Endpoint, Sequence: l.Sequence, Number: l.Attempts,
 		At: l.taken.UTC(), DurationMS: float64(time.Since(l.taken).Microseconds()) / 1000, Outcome: outcome}
-	if e := w.eventOf(ctx, l); e != nil {
-		a.EventType = e.Type
+	if stored, err := w.config.Bus.Event(ctx, l.Env, l.Sequence); err == nil && stored.ID == l.EventID {
+		a.EventType, source = stored.Type, stored.Source
 	}
-	return a
-}
-
-// eventOf returns the event of a lease, or nil where it is no longer stored.
-func (w *Worker) eventOf(ctx context.Context, l *lease) *event.Event {
-	stored, err := w.config.Bus.Event(ctx, l.Env, l.Sequence)
-	if err != nil || stored.ID != l.EventID {
-		return nil
-	}
-	return stored.Event
+	return a, source
 }
 
 // record stores the records of attempts, tells the log and counts.
@@ -193,14 +184,15 @@ func (w *Worker) record(ctx context.Context, attempts []*Attempt) error {
 // leases are then to be ended.
 func (w *Worker) fail(ctx context.Context, held []lease, reason string, notBefore time.Time) error {
 	attempts := make([]*Attempt, len(held))
+	sources := make([]string, len(held))
 	for i := range held {
 		l := &held[i]
-		a := w.answered(ctx, l, OutcomeRetry)
+		a, source := w.answered(ctx, l, OutcomeRetry)
 		a.Error = strings.ToValidUTF8(reason[:min(len(reason), maxErrorText)], "\uFFFD")
 		if a.NextAt, a.Reason = w.endpoint.Retry.next(a.Number, l.FirstAttempt, time.Now(), notBefore); a.Reason != "" {
 			a.Outcome = OutcomeDead
 		}
-		attempts[i] = a
+		attempts[i], sources[i] = a, source
 	}
 	if err := w.record(ctx, attempts); err != nil {
 		return err
@@ -208,22 +200,19 @@ func (w *Worker) fail(ctx context.Context, held []lease, reason string, notBefor
 	var storing errgroup.Group
 	storing.SetLimit(atOnce)
 	for i := range held {
-		storing.Go(func() error { return w.followLease(ctx, &held[i], attempts[i]) })
+		storing.Go(func() error { return w.followLease(ctx, &held[i], attempts[i], sources[i]) })
 	}
 	return storing.Wait()
 }
 
 // followLease stores what a failed attempt has led to.
-func (w *Worker) followLease(ctx context.Context, l *lease, a *Attempt) error {
+func (w *Worker) followLease(ctx context.Context, l *lease, a *Attempt, source string) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	var err error
 	if a.Outcome == OutcomeDead {
-		dead := Dead{EventID: l.EventID, Type: a.EventType, Env: l.Env, Endpoint: l.Endpoint, Stream: bus.StreamName(l.Env),
+		dead := Dead{EventID: l.EventID, Type: a.EventType, Source: source, Env: l.Env, Endpoint: l.Endpoint, Stream: bus.StreamName(l.Env),
 			Sequence: l.Sequence, Reason: a.Reason, Attempts: l.Attempts, FirstAttemptAt: l.FirstAttempt, LastAttemptAt: a.At, LastError: a.Error, Previous: l.Previous}
-		if e := w.eventOf(ctx, l); e != nil {
-			dead.Source = e.Source
-		}
 		_, err = dead.store(ctx, w.config.Bus, dead.id(messageKey{due: true, sequence: l.stored}))
 	} else {
 		_, err = w.config.Bus.Put(ctx, bus.Retry, l.At(a.NextAt))

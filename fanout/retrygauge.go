@@ -22,8 +22,8 @@ const retriesShare = 20
 const mostCounted = 100_000
 
 // readRetries counts what is due again for each endpoint, now or later, unless
-// they are too many. Those that sleep have nothing.
-func (r *Registry) readRetries(ctx context.Context) error {
+// they are more than most in all. Those that sleep have nothing.
+func (r *Registry) readRetries(ctx context.Context, most uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, pollInterval)
 	defer cancel()
 	counts := make(map[ref]int64)
@@ -32,7 +32,7 @@ func (r *Registry) readRetries(ctx context.Context) error {
 		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
 	switch msgs := retry.CachedInfo().State.Msgs; {
-	case msgs > mostCounted:
+	case msgs > most:
 		counts = nil
 	case msgs > 0:
 		if counts, err = r.countRetries(ctx); err != nil {
@@ -90,6 +90,6 @@ func (r *Registry) pollRetries(ctx context.Context, from time.Time) (next time.T
 	if began.Before(from) {
 		return from, nil
 	}
-	err = r.readRetries(ctx)
+	err = r.readRetries(ctx, mostCounted)
 	return began.Add(retriesShare * time.Since(began)), err
 }

@@ -58,7 +58,8 @@ func (d *Directory) LookBack(ctx context.Context, env event.Env, name string, sp
 
 // Rewind has an endpoint go back as LookBack has said. Where by now other events
 // would be delivered again, as when some have been removed, or its patterns have
-// changed, it returns ErrRewindChanged with what they are and changes nothing.
+// changed, it returns ErrRewindChanged with what they are and changes nothing. An
+// event whose attempt is under way at that moment is delivered by that attempt alone.
 func (d *Directory) Rewind(ctx context.Context, env event.Env, name string, agreed Rewind) (Rewind, error) {
 	place, stream, err := d.placeOf(ctx, ref{env, name})
 	if err != nil {

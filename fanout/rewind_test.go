@@ -79,6 +79,7 @@ func TestARewindingIsOfWhatWasAgreed(t *testing.T) {
 	if now, err := d.Rewind(t.Context(), event.Prod, "billing", wrong); !errors.Is(err, ErrRewindChanged) || now != would {
 		t.Errorf("another count is answered with %+v, %v; want %+v and ErrRewindChanged", now, err, would)
 	}
+	eventually(t, "all is settled", func() bool { return waits(durable(t, b, "billing").CachedInfo()) == 0 })
 	if _, err := d.Rewind(t.Context(), event.Prod, "billing", would); err != nil {
 		t.Fatal(err)
 	}

@@ -220,6 +220,32 @@ func TestTheBacklogIsMeasured(t *testing.T) {
 	}
 }
 
+func TestRetriesAreCountedByEndpointWhileTheyAreFewInAll(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	reader := metric.NewManualReader()
+	provider := metric.NewMeterProvider(metric.WithReader(reader))
+	r := newReplica(t, b, func(c *Config) { c.Meter = provider.Meter("") })
+	unregister, err := r.register()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unregister() }() // the reader goes with the test
+	putRetry(t, b, "billing")
+	putRetry(t, b, "another") // which the list does not have
+	r.apply(t, []Endpoint{endpoint(t, "billing", "http://127.0.0.1:1", "shop.>")})
+	for _, c := range []struct {
+		most    uint64
+		counted bool
+	}{{2, true}, {1, false}, {2, true}} { // it ends, and comes back
+		if err := r.readRetries(t.Context(), c.most); err != nil {
+			t.Fatal(err)
+		}
+		if got, counted := gauge(t, reader, "jethook.endpoint.retries"); counted != c.counted || counted && got != 1 {
+			t.Errorf("with 2 retries of at most %d: got %d, counted: %t", c.most, got, counted)
+		}
+	}
+}
+
 // gauge reads the only point of a gauge.
 func gauge(t *testing.T, reader metric.Reader, name string) (int64, bool) {
 	t.Helper()

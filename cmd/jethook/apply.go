@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -69,35 +68,12 @@ func (p *plan) free() error {
 
 // confirm shows the plan to whoever sits at a terminal and asks.
 func (p *plan) confirm(cmd *cobra.Command, todo int) error {
-	unasked := misused("it asks before it changes something, and there is no terminal: look at plan, and give --yes")
-	if !isTerminal(cmd.InOrStdin()) {
-		return unasked
-	}
-	if err := p.write(cmd.ErrOrStderr(), cmd.ErrOrStderr(), outputTable); err != nil {
+	var question strings.Builder
+	if err := p.write(&question, &question, outputTable); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Make %d changes? [y/N] ", todo)
-	type line struct {
-		text string
-		err  error
-	}
-	read := make(chan line, 1)
-	go func() { // ends with the process where nobody answers
-		text, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
-		read <- line{text, err}
-	}()
-	select {
-	case <-cmd.Context().Done():
-		return context.Cause(cmd.Context())
-	case got := <-read:
-		switch answer := strings.ToLower(strings.TrimSpace(got.text)); {
-		case answer == "y" || answer == "yes":
-			return nil
-		case got.err != nil && answer == "":
-			return unasked
-		}
-		return errors.New("nothing was changed")
-	}
+	fmt.Fprintf(&question, "Make %d changes? [y/N] ", todo)
+	return agree(cmd, question.String(), misused("it asks before it changes something, and there is no terminal: look at plan, and give --yes"))
 }
 
 // apply makes the changes: sources first, which the others name, and deletions last,

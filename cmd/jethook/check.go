@@ -19,8 +19,8 @@ func newCheck() *cobra.Command {
 		Short: "Say what would keep the bridge from running: configuration, store, bus, ports, endpoints",
 		Long: `Looks at what serve needs with this configuration on this machine, and changes
 nothing: the configuration itself, the store directory and its volume or the cluster of
-nats.url, the ports, and the way to each endpoint of the files, to which it connects and
-sends nothing. It may be asked before the first start and beside a running bridge.
+nats.url, the ports, and the way to the url of each endpoint of the files, to which it
+connects and sends nothing. It may be asked before the first start and beside a running bridge.
 
 Ends with 1 where something is wrong, and with 6 where nothing is but that the bus or an
 endpoint does not answer. A warning is of what may be meant.`,

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +29,7 @@ again beside what is new, use jethook replay.`,
 		}
 		if !yes {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s would get %d events again, from sequence %d to %d, and go on from there\n", would.Endpoint, would.Count, would.First, would.Last)
-			if err := agree(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
+			if err := agree(cmd, "go on? [y/N] ", misused("nobody can be asked, for the input is not a terminal: add --yes")); err != nil {
 				return err
 			}
 		}
@@ -53,17 +50,4 @@ again beside what is new, use jethook replay.`,
 	cmd.MarkFlagsOneRequired("since", "sequence", "beginning")
 	cmd.MarkFlagsMutuallyExclusive("since", "sequence", "beginning")
 	return cmd
-}
-
-// agree asks a person whether to go on. Where there is none, --yes is needed.
-func agree(in io.Reader, notes io.Writer) error {
-	if reader, ok := in.(io.Writer); !ok || !isTerminal(reader) {
-		return misused("nobody can be asked, for the input is not a terminal: add --yes")
-	}
-	fmt.Fprint(notes, "go on? [y/N] ")
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if answer := strings.ToLower(strings.TrimSpace(line)); err != nil || answer != "y" && answer != "yes" {
-		return fmt.Errorf("nothing was changed")
-	}
-	return nil
 }

@@ -38,7 +38,7 @@ func (h *Handler) describeEvents(w http.ResponseWriter, r *http.Request) {
 	if env := exchangeOf(r.Context()).key.Env; env == "" {
 		d.describeAll()
 	} else {
-		d.describe(env, h)
+		d.describe(env, h, r.Host)
 	}
 	document, err := yaml.Marshal(d)
 	if err != nil {
@@ -57,6 +57,7 @@ func newAsyncDocument() *asyncDocument {
 		Channels: map[string]asyncChannel{}, Operations: map[string]asyncOperation{},
 		Components: asyncComponents{
 			Messages: map[string]asyncMessage{anyEvent: newAsyncMessage("", "Any event")}, MessageTraits: asyncTraits(), Schemas: asyncSchemas(),
+			SecuritySchemes: map[string]any{},
 		},
 	}
 }
@@ -80,12 +81,17 @@ func (d *asyncDocument) describeAll() {
 		"subscriber": {Description: "The name of the subscriber."}, "inbox": inboxParameter,
 	}}
 	d.Channels["endpoint"] = asyncChannel{Messages: messages(anyEvent)}
+	d.Channels["pull"] = asyncChannel{Address: new(pullAddress("{endpoint}")), Messages: messages(anyEvent), Parameters: map[string]asyncParameter{
+		"endpoint": {Description: "The name of an endpoint with pull: true."},
+	}}
 	d.Operations["subscriber"] = subscriberOperation("subscriber", "EVENTS_PROD or EVENTS_TEST", "{subscriber}")
 	d.Operations["endpoint"] = endpointOperation("endpoint", "standard")
+	d.Operations["pull"] = pullOperation("pull")
 }
 
-// describe writes what an environment is configured with.
-func (d *asyncDocument) describe(env event.Env, h *Handler) {
+// describe writes what an environment is configured with. host is where the caller
+// has the management API.
+func (d *asyncDocument) describe(env event.Env, h *Handler, host string) {
 	sources := inForce(h.config.Managed.Sources(), env, func(c config.Source) string { return c.Env })
 	endpoints := inForce(h.config.Managed.Endpoints(), env, func(c config.Endpoint) string { return c.Env })
 	subscribers := inForce(h.config.Managed.Subscribers(), env, func(c config.Subscriber) string { return c.Env })
@@ -105,7 +111,11 @@ func (d *asyncDocument) describe(env event.Env, h *Handler) {
 	d.addBus(h.config.Bus.ServiceAddress())
 	d.addEvents(known)
 	for _, e := range endpoints {
-		d.addEndpoint(known, &e)
+		if e.Pull {
+			d.addPulled(known, &e, host)
+		} else {
+			d.addEndpoint(known, &e)
+		}
 	}
 	for _, s := range subscribers {
 		d.addSubscriber(known, &s)
@@ -131,9 +141,9 @@ func (d *asyncDocument) addBus(address string) {
 		server.Host, server.Description = "localhost", "The bus is inside jethook and has no port; nats.embedded.listen opens one."
 	}
 	d.Servers["bus"] = server
-	d.Components.SecuritySchemes = map[string]any{"credentials": object{
+	d.Components.SecuritySchemes["credentials"] = object{
 		"type": "asymmetricEncryption", "description": "The nkey of a subscriber, or on a cluster of yours the credentials of its account.",
-	}}
+	}
 }
 
 const subjectRule = "In a token, what a token cannot hold is written %XX."
@@ -189,6 +199,28 @@ func endpointOperation(channel, signature string) asyncOperation {
 		Action: "send", Channel: refer("channels", channel), Summary: "Deliver events",
 		Description: "Signed with signature: " + signature + ". Any 2xx within the timeout is a delivery; all else is tried again. 410 disables the endpoint.",
 		Bindings:    map[string]any{"http": object{"method": http.MethodPost, "bindingVersion": "0.3.0"}},
+	}
+}
+
+// addPulled adds what the receiver of an endpoint without a url takes at the
+// management API.
+func (d *asyncDocument) addPulled(known *catalogue, e *config.Endpoint, host string) {
+	d.Servers["management"] = asyncServer{Host: host, Protocol: "http", Security: []reference{refer("components/securitySchemes", "key")},
+		Description: "The management API, where this document was asked for; https where a proxy before it speaks that."}
+	d.Components.SecuritySchemes["key"] = object{"type": "http", "scheme": "bearer", "description": "An API key of the environment that may change something."}
+	key := "endpoint." + e.Name
+	d.Channels[key] = asyncChannel{Address: new(pullAddress(e.Name)), Description: e.Description, Servers: []reference{refer("servers", "management")},
+		Messages: messages(known.selected(patternsOf(e.Events, e.AllEvents), false)...)}
+	d.Operations[key] = pullOperation(key)
+}
+
+func pullAddress(endpoint string) string { return prefix + "endpoints/" + endpoint + "/events" }
+
+func pullOperation(channel string) asyncOperation {
+	return asyncOperation{
+		Action: "send", Channel: refer("channels", channel), Summary: "Give out events",
+		Description: "The answer is JSON, and has up to limit events in the JSON format of CloudEvents; GET /openapi.yaml describes it. What is not acknowledged within the timeout is tried again.",
+		Bindings:    map[string]any{"http": object{"method": http.MethodGet, "bindingVersion": "0.3.0"}},
 	}
 }
 

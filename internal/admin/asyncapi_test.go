@@ -163,6 +163,51 @@ func TestTheEventsOfAnEnvironmentAreDescribedAsAsyncAPI(t *testing.T) {
 			t.Errorf("header %s is not described", header)
 		}
 	}
+	for _, header := range []string{"webhook-id", "webhook-timestamp", "webhook-signature", "jethook-attempt", "jethook-seq", "jethook-seq-previous", "jethook-replay", "traceparent"} {
+		if at(got, "components", "schemas", "delivery", "properties", header) == nil {
+			t.Errorf("header %s of a delivery is not described", header)
+		}
+	}
+}
+
+func TestWhereEventsArePulledIsDescribed(t *testing.T) {
+	d := newDesk(t)
+	d.configured("prod")
+	spec, err := given([]byte(`{"name":"prod-depot","pull":true,"events":["prod-pay.invoice.paid"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.config.Managed.Create(t.Context(), managed.Endpoints, event.Prod, "", spec); err != nil {
+		t.Fatal(err)
+	}
+	got := d.events(prodKey)
+
+	servers, _ := at(got, "servers").(map[string]any)
+	for name := range servers {
+		if host, _ := at(servers, name, "host").(string); host == "" {
+			t.Errorf("server %s has no host", name)
+		}
+	}
+	channel := at(got, "channels", "endpoint.prod-depot")
+	if address := at(channel, "address"); address != "/v1/endpoints/prod-depot/events" {
+		t.Errorf("address %v, want where its receiver takes events", address)
+	}
+	if diff := cmp.Diff([]any{map[string]any{"$ref": "#/servers/management"}}, at(channel, "servers")); diff != "" {
+		t.Errorf("servers of the channel (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"event.prod-pay.invoice.paid"}, keysAt(channel, "messages")); diff != "" {
+		t.Errorf("what the endpoint gets (-want +got):\n%s", diff)
+	}
+	operation := at(got, "operations", "endpoint.prod-depot")
+	if method := at(operation, "bindings", "http", "method"); method != "GET" {
+		t.Errorf("method %v, want that with which events are taken", method)
+	}
+	if text, _ := at(operation, "description").(string); strings.Contains(text, "Signed") {
+		t.Errorf("what is not signed is described as %q", text)
+	}
+	if address := at(d.events(""), "channels", "pull", "address"); address != "/v1/endpoints/{endpoint}/events" {
+		t.Errorf("address without a key: %v", address)
+	}
 }
 
 func TestAKeySeesTheEventsOfItsEnvironmentAloneAndNoSecrets(t *testing.T) {

@@ -157,7 +157,7 @@ func (a *App) addSubscriber(all *assembly, l managed.Listed[config.Subscriber]) 
 	name := fanout.Name{Env: subscriber.Env, Name: subscriber.Name}
 	all.subscribers[name] = subscriber
 	if l.Config.NKey != "" {
-		all.users[name] = bus.User{Name: name.Name, Env: name.Env, NKeys: append([]string{l.Config.NKey}, l.Config.OldNKeys...)}
+		all.users[name] = busUser(l.Config)
 	}
 }
 

@@ -203,23 +203,25 @@ func diagnoseEndpoints(ctx context.Context, c *config.Config) ([]Finding, error)
 		return nil, err
 	}
 	defer client.Close()
-	var mu sync.Mutex
-	found := make([]Finding, 0, len(c.Endpoints))
+	found := make([]Finding, len(c.Endpoints)) // each look has its own
 	var group errgroup.Group
 	group.SetLimit(reachTogether)
 	for i, e := range c.Endpoints {
-		found = append(found, Finding{"endpoint", e.Env + "/" + e.Name, Fine, ""})
-		if !e.Enabled {
-			found[i].Detail = "not enabled, and not looked for"
+		f := &found[i]
+		*f = Finding{"endpoint", e.Env + "/" + e.Name, Fine, ""}
+		switch {
+		case !e.Enabled:
+			f.Detail = "not enabled, and not looked for"
+			continue
+		case e.Pull:
+			f.Detail = "its receiver takes its events, and is not looked for"
 			continue
 		}
 		group.Go(func() error {
 			reaching, cancel := context.WithTimeout(ctx, reachTimeout)
 			defer cancel()
 			err := client.Reach(reaching, e.URL, endpointTLS(e.TLS))
-			mu.Lock()
-			defer mu.Unlock()
-			switch f := &found[i]; {
+			switch {
 			case err == nil:
 				f.Detail = "reachable"
 			case errors.Is(err, deliver.ErrAddressRefused):

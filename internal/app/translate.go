@@ -59,10 +59,15 @@ func busUsers(c *config.Config) []bus.User {
 	var users []bus.User
 	for _, s := range c.Subscribers {
 		if s.NKey != "" {
-			users = append(users, bus.User{Name: s.Name, Env: event.Env(s.Env), NKeys: append([]string{s.NKey}, s.OldNKeys...)})
+			users = append(users, busUser(s))
 		}
 	}
 	return users
+}
+
+// busUser is who may consume as a subscriber that has an nkey.
+func busUser(s config.Subscriber) bus.User {
+	return bus.User{Name: s.Name, Env: event.Env(s.Env), NKeys: append([]string{s.NKey}, s.OldNKeys...)}
 }
 
 func ingestSource(s config.Source) (ingest.Source, error) {

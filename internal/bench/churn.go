@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -70,11 +69,7 @@ func (b *bench) startManaged(ctx context.Context, store string) (*child, error) 
 	c["roles"] = []string{"ingest", "deliver", "admin"}
 	c["listen"].(map[string]any)["admin"] = "127.0.0.1:0"
 	c["admin"] = map[string]any{"keys": []string{churnKey}}
-	text, err := json.Marshal(c) // JSON is YAML
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(b.configFile(store), text, 0o600); err != nil {
+	if err := b.write(store, c); err != nil {
 		return nil, err
 	}
 	return start(ctx, b.jethook, "serve", "-c", b.configFile(store))

@@ -55,9 +55,13 @@ func (b *bench) startDelivering(ctx context.Context, store string, endpoints []e
 	return c, nil
 }
 
-// configure replaces the file at once, since the bridge may be looking.
 func (b *bench) configure(store, durability string, endpoints ...endpoint) error {
-	text, err := json.Marshal(configuration(b.store(store), durability, endpoints)) // JSON is YAML
+	return b.write(store, configuration(b.store(store), durability, endpoints))
+}
+
+// write replaces the file at once, since the bridge may be looking.
+func (b *bench) write(store string, configuration map[string]any) error {
+	text, err := json.Marshal(configuration) // JSON is YAML
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -93,15 +92,10 @@ type stopwatch struct {
 	took []time.Duration
 }
 
-func newStopwatch() (*stopwatch, error) {
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	w := &stopwatch{url: "http://" + socket.Addr().String() + "/"}
-	w.server = &http.Server{Handler: w}
-	go func() { _ = w.server.Serve(socket) }() // until it is closed
-	return w, nil
+func newStopwatch() (w *stopwatch, err error) {
+	w = new(stopwatch)
+	w.url, w.server, err = listen(w)
+	return w, err
 }
 
 func (w *stopwatch) ServeHTTP(answer http.ResponseWriter, r *http.Request) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -35,4 +36,16 @@ func receive(ctx context.Context, args []string) error {
 			_ = say(message{Events: int(*events), Seconds: (at - time.Duration(first.Load())).Seconds()})
 		}
 	}), receivers)
+}
+
+// listen serves in this process, at an address of its own, until the server is
+// closed.
+func listen(handler http.Handler) (url string, server *http.Server, err error) {
+	socket, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server = &http.Server{Handler: handler}
+	go func() { _ = server.Serve(socket) }() // until it is closed
+	return "http://" + socket.Addr().String() + "/", server, nil
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -236,15 +235,10 @@ type latecomers struct {
 	all    chan struct{} // closed when all have come
 }
 
-func newLatecomers(due time.Time) (*latecomers, error) {
-	socket, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	l := &latecomers{url: "http://" + socket.Addr().String() + "/", due: due, seen: make(map[string]bool), all: make(chan struct{})}
-	l.server = &http.Server{Handler: l}
-	go func() { _ = l.server.Serve(socket) }() // until it is closed
-	return l, nil
+func newLatecomers(due time.Time) (l *latecomers, err error) {
+	l = &latecomers{due: due, seen: make(map[string]bool), all: make(chan struct{})}
+	l.url, l.server, err = listen(l)
+	return l, err
 }
 
 func (l *latecomers) ServeHTTP(answer http.ResponseWriter, r *http.Request) {

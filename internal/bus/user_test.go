@@ -15,17 +15,24 @@ import (
 	"github.com/jethook/jethook/internal/event"
 )
 
-// subscriber makes a key pair and the user it belongs to.
-func subscriber(t *testing.T, name string) (User, nats.Option) {
+// nkey makes the key pair of a user.
+func nkey(t *testing.T) (pair nkeys.KeyPair, public string) {
 	t.Helper()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, err := pair.PublicKey()
+	public, err = pair.PublicKey()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return pair, public
+}
+
+// subscriber makes a key pair and the user it belongs to.
+func subscriber(t *testing.T, name string) (User, nats.Option) {
+	t.Helper()
+	pair, public := nkey(t)
 	return User{Name: name, Env: event.Prod, NKeys: []string{public}}, nats.Nkey(public, pair.Sign)
 }
 
@@ -55,14 +62,7 @@ func TestThePortAdmitsNobodyWithoutCredentials(t *testing.T) {
 }
 
 func TestASignatureIsReadInEitherForm(t *testing.T) {
-	pair, err := nkeys.CreateUser()
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := pair.PublicKey()
-	if err != nil {
-		t.Fatal(err)
-	}
+	pair, public := nkey(t)
 	nonce := []byte("nonce")
 	raw, err := pair.Sign(nonce)
 	if err != nil {
