@@ -93,13 +93,24 @@ func (p *Puller) Take(ctx context.Context, e Endpoint, limit int, wait time.Dura
 	if err != nil {
 		return nil, err
 	}
+	until := time.Now().Add(wait)
 	s, err := w.openPulled(ctx)
+	for errors.Is(err, jetstream.ErrConsumerNotFound) { // the endpoint was made just now, or goes back
+		left := time.Until(until)
+		if left <= 0 {
+			return nil, nil
+		}
+		if err := pause(ctx, min(left, lookEvery)); err != nil {
+			return nil, err
+		}
+		s, err = w.openPulled(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("take events of %s: %w", e, err)
 	}
 	defer s.attempts.Wait()
 	t := &taking{shift: s, queue: q, ready: ready, limit: min(limit, MaxTaken)}
-	taken, err := t.take(ctx, time.Now().Add(wait))
+	taken, err := t.take(ctx, until)
 	if errors.Is(err, errManyRequests) {
 		err = ErrManyWaiting
 	}

@@ -107,6 +107,26 @@ func TestWhatIsTakenAndAcknowledgedIsDeliveredOnceAndRecorded(t *testing.T) {
 	}
 }
 
+func TestAnEndpointThatWasMadeJustNowIsWaitedFor(t *testing.T) {
+	b, p := newPullBench(t)
+	if err := b.bus.JetStream().DeleteConsumer(b.ctx, bus.StreamName(b.endpoint.Env), b.endpoint.Name); err != nil {
+		t.Fatal(err)
+	}
+	e := b.publish("1", []byte("{}"))
+	if taken := b.takeFrom(p, 10, 0); len(taken) != 0 {
+		t.Errorf("taken before there is a consumer: %+v", taken)
+	}
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		taken, err := p.Take(b.ctx, b.endpoint, 10, patience, readyIs(true))
+		if err != nil || len(taken) != 1 || taken[0].Event.ID != e.ID {
+			t.Errorf("taken %+v, error %v; want the event", taken, err)
+		}
+	})
+	b.makeDurable()
+	waiting.Wait()
+}
+
 func TestAWaitingTakeGetsWhatComes(t *testing.T) {
 	b, p := newPullBench(t)
 	var both sync.WaitGroup
