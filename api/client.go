@@ -52,12 +52,16 @@ func NewClient(server, key string) (*Client, error) {
 	}}, nil
 }
 
-// Error returns the detail, and what is wrong with which part of the request.
+// Error returns the detail, and what is wrong with which part of the request. Of a
+// failure of the bridge it has the request's id, by which the log tells more.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.Detail)
 	for _, field := range p.Errors {
 		fmt.Fprintf(&b, " %s %s.", field.Field, field.Message)
+	}
+	if p.Status >= http.StatusInternalServerError {
+		fmt.Fprintf(&b, " (request_id %s)", p.RequestID)
 	}
 	return b.String()
 }

@@ -35,6 +35,16 @@ func TestARefusalIsAProblemWithItsParts(t *testing.T) {
 	}
 }
 
+func TestAFailureOfTheBridgeNamesItsRequest(t *testing.T) {
+	client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		_, _ = w.Write([]byte(`{"type":"urn:jethook:problem:internal","code":"internal","status":500,"detail":"The log has it under this request_id.","request_id":"4711"}`))
+	})
+	if _, err := client.Events(t.Context(), EventQuery{}); err == nil || err.Error() != "The log has it under this request_id. (request_id 4711)" {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestWhatIsNotTheAPIWasNotReached(t *testing.T) {
 	for name, handle := range map[string]http.HandlerFunc{
 		"a page":    func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>") },

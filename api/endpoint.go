@@ -42,7 +42,7 @@ type Endpoint struct {
 	OldestWaiting time.Time `json:"oldest_waiting_at,omitzero" doc:"When the oldest event was received that waits, where events are not delivered."`
 	ExpiresAt     time.Time `json:"expires_at,omitzero" doc:"When that event will have been stored for nats.stream.max_age and is removed."`
 
-	Waiting uint64 `json:"waiting" doc:"Events that it has not had yet, and those in flight."`
+	Waiting uint64 `json:"waiting" doc:"Events that its patterns select and it has not had yet, and those in flight: also those that it will pass over, by its filter or as jethook's own."`
 	Retries uint64 `json:"retries" doc:"Events that are tried again later."`
 	Dead    uint64 `json:"dead" doc:"Events that are not tried again."`
 }

@@ -24,7 +24,9 @@ type Replay struct {
 	Matching  *uint64   `json:"matching,omitempty" doc:"So many of those that were looked at would be delivered."`
 	Unfit     *uint64   `json:"unfit,omitempty" doc:"And on so many the expression or the filter cannot be evaluated, such as bodies that are no JSON: they become dead events."`
 	Handled   uint64    `json:"handled" doc:"So many of them are delivered, passed over, given up, or tried again by the endpoint's retries."`
-	Failed    uint64    `json:"failed,omitempty" doc:"So many were given up after four attempts, at an address that was given for once; an endpoint's become dead events."`
+	Delivered uint64    `json:"delivered" doc:"So many of those were delivered, or given to whoever takes the endpoint's events. This and the next two are counted about every second, and lack what a process counted last before it was killed."`
+	Filtered  uint64    `json:"filtered" doc:"So many were passed over, by the expression, the filter, or as jethook's own."`
+	Failed    uint64    `json:"failed,omitempty" doc:"So many were not delivered: at an endpoint they go through its retries or are dead events; at an address that was given for once they were given up after four attempts."`
 	First     uint64    `json:"first_sequence" doc:"The sequence it begins with."`
 	Last      uint64    `json:"last_sequence" doc:"And ends with: what was stored when it was made."`
 	CreatedAt time.Time `json:"created_at,omitzero"`

@@ -55,10 +55,7 @@ func (p *Puller) Extend(ctx context.Context, e Endpoint, tokens []string, by tim
 	until := time.Now().Add(min(by, maxTimeout))
 	return p.settle(ctx, e, tokens, func(w *Worker, ctx context.Context, _ jetstream.Stream, held []lease) ([]lease, error) {
 		return each(held, func(l *lease) (bool, error) {
-			if last := l.taken.Add(maxLease); until.After(last) {
-				return false, nil
-			}
-			m := l.until(until)
+			m := l.until(l.noLater(until))
 			m.Header[headerExpected] = []string{fmt.Sprint(l.stored)}
 			_, err := w.config.Bus.Put(ctx, bus.Retry, m)
 			if isElsewhere(err) { // it has lapsed meanwhile

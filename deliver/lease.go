@@ -72,6 +72,14 @@ func (l *lease) until(at time.Time) *nats.Msg {
 	return &nats.Msg{Subject: leaseSubject(l.Env, l.Endpoint, strconv.FormatUint(l.Sequence, 10)), Header: header}
 }
 
+// noLater returns when a lease lapses that is extended until at.
+func (l *lease) noLater(at time.Time) time.Time {
+	if last := l.taken.Add(maxLease); at.After(last) {
+		return last
+	}
+	return at
+}
+
 // parseLease reads a message of RETRY.
 func parseLease(env event.Env, endpoint string, header nats.Header, stored uint64) (l lease, err error) {
 	if l.Pointer, err = parsePointer(env, endpoint, header); err != nil {

@@ -146,8 +146,12 @@ func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *del
 	if !s.unpack(work, d) {
 		return nil
 	}
-	if again := s.config.Replay; again != nil && d.sequence > again.End || d.event.Source == event.System && !s.endpoint.SystemEvents {
+	beyond := s.config.Replay != nil && d.sequence > s.config.Replay.End
+	if beyond || d.event.Source == event.System && !s.endpoint.SystemEvents {
 		s.note(d, false)
+		if !beyond {
+			s.config.Replay.count(OutcomeFiltered)
+		}
 		s.settled(d)
 		return nil
 	}
@@ -158,6 +162,7 @@ func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *del
 		s.attempts.Go(func() { s.bury(work, d, &Attempt{Reason: err.Error()}) })
 	case !wanted:
 		s.metrics.count(work, OutcomeFiltered)
+		s.config.Replay.count(OutcomeFiltered)
 		s.settled(d)
 	default:
 		return d

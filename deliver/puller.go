@@ -80,7 +80,8 @@ type Taken struct {
 // Take gives out up to limit events of an endpoint, and waits for one where there
 // is none; limit is at most MaxTaken. Each is the caller's for the endpoint's
 // Timeout: one that is not acknowledged by then has had a failed attempt. No more
-// than the endpoint's Concurrency are out at once. ready says whether the endpoint
+// than the endpoint's Concurrency are out at once, which replicas that are asked
+// in the same moment count each for themselves. ready says whether the endpoint
 // may have events now; while it may not, none are given out. Take returns none
 // when wait is over, and ErrManyWaiting where too many wait.
 func (p *Puller) Take(ctx context.Context, e Endpoint, limit int, wait time.Duration, ready func(context.Context) (bool, error)) ([]Taken, error) {
@@ -93,18 +94,32 @@ func (p *Puller) Take(ctx context.Context, e Endpoint, limit int, wait time.Dura
 	if err != nil {
 		return nil, err
 	}
+	until := time.Now().Add(wait)
 	s, err := w.openPulled(ctx)
+	for errors.Is(err, jetstream.ErrConsumerNotFound) { // the endpoint was made just now, or goes back
+		left := time.Until(until)
+		if left <= 0 {
+			return nil, nil
+		}
+		if err := pause(ctx, min(left, lookEvery)); err != nil {
+			return nil, err
+		}
+		s, err = w.openPulled(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("take events of %s: %w", e, err)
 	}
 	defer s.attempts.Wait()
 	t := &taking{shift: s, queue: q, ready: ready, limit: min(limit, MaxTaken)}
-	taken, err := t.take(ctx, time.Now().Add(wait))
+	taken, err := t.take(ctx, until)
 	if errors.Is(err, errManyRequests) {
 		err = ErrManyWaiting
 	}
 	if err != nil && len(taken) == 0 {
 		return nil, fmt.Errorf("take events of %s: %w", e, err)
+	}
+	if err != nil { // those that were taken are answered all the same
+		p.config.Logger.Warn("some events could not be given out and come again", "endpoint", e, "error", err)
 	}
 	return taken, nil
 }

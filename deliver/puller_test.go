@@ -107,6 +107,26 @@ func TestWhatIsTakenAndAcknowledgedIsDeliveredOnceAndRecorded(t *testing.T) {
 	}
 }
 
+func TestAnEndpointThatWasMadeJustNowIsWaitedFor(t *testing.T) {
+	b, p := newPullBench(t)
+	if err := b.bus.JetStream().DeleteConsumer(b.ctx, bus.StreamName(b.endpoint.Env), b.endpoint.Name); err != nil {
+		t.Fatal(err)
+	}
+	e := b.publish("1", []byte("{}"))
+	if taken := b.takeFrom(p, 10, 0); len(taken) != 0 {
+		t.Errorf("taken before there is a consumer: %+v", taken)
+	}
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		taken, err := p.Take(b.ctx, b.endpoint, 10, patience, readyIs(true))
+		if err != nil || len(taken) != 1 || taken[0].Event.ID != e.ID {
+			t.Errorf("taken %+v, error %v; want the event", taken, err)
+		}
+	})
+	b.makeDurable()
+	waiting.Wait()
+}
+
 func TestAWaitingTakeGetsWhatComes(t *testing.T) {
 	b, p := newPullBench(t)
 	var both sync.WaitGroup
@@ -178,6 +198,18 @@ func TestARefusedEventComesAgainWhenItsReceiverSays(t *testing.T) {
 	again := b.takeFrom(p, 1, patience)
 	if took := time.Since(begun); len(again) != 1 || again[0].Attempt != 2 || took < 2*time.Second {
 		t.Errorf("after %s %+v, want attempt 2 after two seconds", took, again)
+	}
+}
+
+func TestALeaseIsExtendedNoFurtherThanItsBound(t *testing.T) {
+	taken := time.Now()
+	l := lease{taken: taken}
+	for by, want := range map[time.Duration]time.Duration{
+		time.Minute: time.Minute, maxLease: maxLease, maxLease + 1: maxLease, 2 * maxLease: maxLease,
+	} {
+		if got := l.noLater(taken.Add(by)).Sub(taken); got != want {
+			t.Errorf("extended to %s after it was taken: lapses after %s, want %s", by, got, want)
+		}
 	}
 }
 

@@ -46,6 +46,7 @@ func (s *shift) conclude(ctx context.Context, d *delivery, a *Attempt) {
 				s.handBack(d, unrecorded)
 				return
 			}
+			s.config.Replay.count(OutcomeDelivered)
 			s.settled(d)
 		})
 	default:
@@ -85,6 +86,7 @@ func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
 		s.handBack(d, unrecorded)
 		return
 	}
+	s.config.Replay.count(OutcomeRetry)
 	s.settled(d)
 }
 
@@ -109,6 +111,7 @@ func (s *shift) bury(ctx context.Context, d *delivery, a *Attempt) {
 		s.handBack(d, unrecorded)
 		return
 	}
+	s.config.Replay.count(OutcomeDead)
 	s.settled(d)
 }
 
@@ -153,7 +156,7 @@ func (s *shift) settled(d *delivery) {
 func (s *shift) handBack(d *delivery, delay time.Duration) {
 	s.giveUp(d)
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
-	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil {
+	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil && !s.over(err) {
 		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
 	}
 	s.held.remove(d)

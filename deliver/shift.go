@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -109,10 +110,16 @@ func (s *shift) flush(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	for _, last := range s.held.lastSettled() {
-		if _, err := s.config.Bus.JetStream().Conn().RequestWithContext(ctx, last, inProgress); err != nil {
+		if _, err := s.config.Bus.JetStream().Conn().RequestWithContext(ctx, last, inProgress); err != nil && !s.over(err) {
 			s.logger.Warn("the last acknowledgements may be lost; those events are delivered again", "endpoint", s.endpoint, "error", err)
 		}
 	}
+}
+
+// over reports whether err says that a replay has ended, and its consumer with it,
+// so that nothing of it is delivered again.
+func (s *shift) over(err error) bool {
+	return s.config.Replay != nil && errors.Is(err, nats.ErrNoResponders)
 }
 
 // keepAlive tells the server now and then that the held messages are still in

@@ -184,6 +184,7 @@ func (s *shift) offer(ctx context.Context, d *delivery) {
 		s.handBack(d, unrecorded)
 		return
 	}
+	s.config.Replay.count(OutcomeDelivered)
 	s.settled(d)
 }
 

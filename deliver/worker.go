@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -77,6 +78,29 @@ type Replay struct {
 	// is handed out as an attempt, and GiveUp is called for an event that would be
 	// dead, in place of storing it. After an error it is called again. Nil is not to.
 	GiveUp func(ctx context.Context) error
+
+	// Tally counts what becomes of the events, before their messages are settled.
+	Tally Tally
+}
+
+// Tally counts the events of a replay.
+type Tally struct {
+	Delivered atomic.Uint64 // or given to whoever takes the endpoint's events
+	Filtered  atomic.Uint64 // passed over
+	Failed    atomic.Uint64 // left to the endpoint's retries, or dead; not what GiveUp was called for
+}
+
+// count adds an event to the tally. It may be called on nil.
+func (r *Replay) count(of Outcome) {
+	switch {
+	case r == nil:
+	case of == OutcomeDelivered:
+		r.Tally.Delivered.Add(1)
+	case of == OutcomeFiltered:
+		r.Tally.Filtered.Add(1)
+	case !r.alone():
+		r.Tally.Failed.Add(1)
+	}
 }
 
 // alone reports whether a replay goes without an endpoint's retries. It may be

@@ -84,7 +84,7 @@ func NewDirectory(b *bus.Bus, v *vault.Vault, logger *slog.Logger, disableAfter 
 	// Its keys are read one by one where they are needed; what they are is told by
 	// the process that delivers.
 	keys := &keychain{bus: b, vault: v, logger: slog.New(slog.DiscardHandler), keys: make(map[string]signature.Key)}
-	return &Directory{bus: b, keys: keys, logger: logger, disableAfter: disableAfter, now: time.Now}
+	return &Directory{bus: b, keys: keys, logger: logger, disableAfter: disableAfter, now: time.Now, known: make(map[ref]Endpoint)}
 }
 
 // SetEndpoints says what this process's file has. Of endpoints that another
@@ -99,6 +99,18 @@ func (d *Directory) SetEndpoints(endpoints []Endpoint) {
 	d.known = known
 }
 
+// Change is SetEndpoints for some names: endpoints are those that there are of them.
+func (d *Directory) Change(names []Name, endpoints []Endpoint) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, of := range names {
+		delete(d.known, ref{of.Env, of.Name})
+	}
+	for _, e := range endpoints {
+		d.known[e.ref()] = e
+	}
+}
+
 // List returns the endpoints of an environment by name, with their counts.
 func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 	found, infos, records, err := d.look(ctx, env)
@@ -110,7 +122,7 @@ func (d *Directory) List(ctx context.Context, env event.Env) ([]Status, error) {
 
 // count says how the endpoints are doing and what waits for them. They are those
 // that names selects.
-func (d *Directory) count(ctx context.Context, env event.Env, names string, found []Status, infos map[string]*jetstream.ConsumerInfo, records map[string]record) error {
+func (d *Directory) count(ctx context.Context, env event.Env, names string, found []Status, infos map[string]*jetstream.ConsumerInfo, records map[ref]record) error {
 	stream, err := d.bus.JetStream().Stream(ctx, bus.StreamName(env))
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
@@ -128,7 +140,7 @@ func (d *Directory) count(ctx context.Context, env event.Env, names string, foun
 	counting.SetLimit(countsAtOnce)
 	for i := range found {
 		s := &found[i]
-		d.judge(s, records[ref{env, s.Name}.key()])
+		d.judge(s, records[ref{env, s.Name}])
 		s.Dead, s.Retries = dead[deliver.DeadSubject(env, s.Name)], due[deliver.DueSubject(env, s.Name)]
 		if info := infos[s.Name]; s.Condition != Enabled && info != nil {
 			counting.Go(func() (err error) {
@@ -165,7 +177,7 @@ func (d *Directory) Get(ctx context.Context, env event.Env, name string) (Status
 }
 
 // lookOne is look for one endpoint, or bus.ErrNotFound.
-func (d *Directory) lookOne(ctx context.Context, at ref) ([]Status, map[string]*jetstream.ConsumerInfo, map[string]record, error) {
+func (d *Directory) lookOne(ctx context.Context, at ref) ([]Status, map[string]*jetstream.ConsumerInfo, map[ref]record, error) {
 	if !nameForm.MatchString(at.name) {
 		return nil, nil, nil, bus.ErrNotFound
 	}
@@ -192,7 +204,7 @@ func (d *Directory) lookOne(ctx context.Context, at ref) ([]Status, map[string]*
 		return nil, nil, nil, err
 	}
 	r, err := readState(ctx, bucket, at)
-	return []Status{s}, infos, map[string]record{at.key(): r}, err
+	return []Status{s}, infos, map[ref]record{at: r}, err
 }
 
 // consumer returns an endpoint's consumer, nil where there is none, and its
@@ -242,7 +254,7 @@ func (d *Directory) of(at ref) *Endpoint {
 
 // look reads what the bus and the file say: an endpoint is where either has it.
 // Those that the server knows are returned by name beside it.
-func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[string]*jetstream.ConsumerInfo, map[string]record, error) {
+func (d *Directory) look(ctx context.Context, env event.Env) ([]Status, map[string]*jetstream.ConsumerInfo, map[ref]record, error) {
 	js := d.bus.JetStream()
 	stream, err := js.Stream(ctx, bus.StreamName(env))
 	if err != nil {

@@ -1,11 +1,11 @@
 // Package fanout keeps the registry of endpoints and subscribers and makes the bus match it: one durable consumer each, and a delivery worker per endpoint.
 //
-// The list comes whole, with Apply, at start and at every reload; Run owns the
-// workers. An endpoint's place in the stream belongs to its consumer and
-// outlives everything but the endpoint's removal: it is kept when filters
-// change, while the endpoint is disabled, and when a start finds a consumer
-// that the list does not name, since a wrong or empty file must not lose
-// places.
+// The list comes whole, with Apply, at start and at every reload, and in part,
+// with Change, where single names have changed; Run owns the workers. An
+// endpoint's place in the stream belongs to its consumer and outlives everything
+// but the endpoint's removal: it is kept when filters change, while the endpoint
+// is disabled, and when a start finds a consumer that the list does not name,
+// since a wrong or empty file must not lose places.
 //
 // # Sleeping
 //

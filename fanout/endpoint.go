@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/jethook/jethook/deliver"
@@ -51,6 +52,13 @@ type Start struct {
 	Sequence  uint64    // the event of that place in the stream or the first one after it, unless zero
 }
 
+// Name is what an endpoint or a subscriber is known by: the two share one set of
+// names in each environment.
+type Name struct {
+	Env  event.Env
+	Name string
+}
+
 // kind tells the consumers of endpoints from those of subscribers.
 type kind string
 
@@ -59,8 +67,7 @@ const (
 	subscriberKind kind = "subscriber"
 )
 
-// ref names an endpoint or a subscriber: the two share one set of names in
-// each environment.
+// ref is a Name.
 type ref struct {
 	env  event.Env
 	name string
@@ -68,6 +75,12 @@ type ref struct {
 
 // key is the ref's key in the buckets.
 func (r ref) key() string { return string(r.env) + "." + r.name }
+
+// refOf is the ref of a key.
+func refOf(key string) ref {
+	env, name, _ := strings.Cut(key, ".")
+	return ref{event.Env(env), name}
+}
 
 // String is the ref as messages to people write it.
 func (r ref) String() string { return string(r.env) + "/" + r.name }

@@ -86,8 +86,9 @@ func (r *Registry) buryOne(ctx context.Context, m jetstream.Msg) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), buryTimeout)
 	defer cancel()
 	var told advisory
-	if err := json.Unmarshal(m.Data(), &told); err != nil {
-		return fmt.Errorf("read an advisory: %w", err)
+	if err := json.Unmarshal(m.Data(), &told); err != nil { // which will not change
+		r.config.Logger.Error("advisory is dropped", "subject", m.Subject(), "error", err)
+		return nil
 	}
 	env, ok := bus.EnvOf(told.Stream)
 	if !ok {

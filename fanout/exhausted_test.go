@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -142,6 +143,25 @@ func TestWhatASubscriberDoesNotAcknowledgeWhileNothingDeliversIsDeadAfterwards(t
 	}
 	r.start(t)
 	died(t, b, 1)
+}
+
+func TestAnAdvisoryThatCannotBeReadIsDropped(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	r := newReplica(t, b, nil)
+	if _, err := b.JetStream().Publish(t.Context(), "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.EVENTS_PROD.ledger", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	r.start(t)
+	eventually(t, "it is gone", func() bool {
+		stream, err := b.JetStream().Stream(t.Context(), bus.Exhausted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.Msgs == 0
+	})
+	if logs := r.logs.String(); !strings.Contains(logs, "advisory is dropped") {
+		t.Errorf("log %q, want it told", logs)
+	}
 }
 
 func TestADirectoryKnowsSubscribersOfTheBus(t *testing.T) {

@@ -50,7 +50,7 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 		_, err = enable(ctx, bucket, at.key(), found) // a reload gave it another URL or none meanwhile
 		return err
 	}
-	r.note(at.key(), found)
+	r.note(at, found)
 	if !found.fails(e.URL) {
 		return nil // it is disabled
 	}
@@ -81,7 +81,7 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 	if err != nil {
 		return fmt.Errorf("note what was told of endpoint %s: %w", at, err)
 	}
-	r.note(at.key(), found)
+	r.note(at, found)
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 func (r *Registry) begun(of ref, first time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	known := r.records[of.key()]
+	known := r.records[of]
 	switch {
 	case known.Failing != nil:
 		return r.now()
@@ -116,7 +116,7 @@ func (r *Registry) recovered(ctx context.Context, e *deliver.Endpoint) error {
 	}
 	since := found.outage(url)
 	if since.IsZero() {
-		r.note(at.key(), found)
+		r.note(at, found)
 		return nil
 	}
 	if err := r.publish(ctx, at, notice{
@@ -135,13 +135,13 @@ func (r *Registry) recovered(ctx context.Context, e *deliver.Endpoint) error {
 	if err != nil {
 		return fmt.Errorf("note that endpoint %s has recovered: %w", at, err)
 	}
-	r.note(at.key(), found)
+	r.note(at, found)
 	return nil
 }
 
 // failsLocked reports whether replicas say that the endpoint fails.
 func (r *Registry) failsLocked(e *deliver.Endpoint) bool {
-	return r.records[ref{e.Env, e.Name}.key()].fails(e.URL)
+	return r.records[ref{e.Env, e.Name}].fails(e.URL)
 }
 
 // probeWait is the longest time between probes.

@@ -36,7 +36,7 @@ func (r *Registry) gone(ctx context.Context, e *deliver.Endpoint, reason string,
 		_, err = enable(ctx, bucket, at.key(), found) // a reload gave it another URL or none while it answered
 		return err
 	}
-	r.note(at.key(), found)
+	r.note(at, found)
 	if !found.bars(e.URL) {
 		return nil // it has recovered
 	}
@@ -68,7 +68,7 @@ func (r *Registry) tellDisabled(ctx context.Context, bucket jetstream.KeyValue, 
 	if err != nil {
 		return fmt.Errorf("note that the disabling of endpoint %s is told: %w", at, err)
 	}
-	r.note(at.key(), told)
+	r.note(at, told)
 	return nil
 }
 
@@ -78,7 +78,7 @@ func (r *Registry) tellRest(ctx context.Context) error {
 	untold := make(map[ref]record)
 	r.mu.Lock()
 	for of, e := range r.wanted {
-		if found := r.records[of.key()]; found.bars(e.URL) && found.Disabled.Untold {
+		if found := r.records[of]; found.bars(e.URL) && found.Disabled.Untold {
 			untold[of] = found
 		}
 	}

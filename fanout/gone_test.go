@@ -199,8 +199,8 @@ func TestAnOldStateThatComesLateIsPassedOver(t *testing.T) {
 		{"this one again", record{state: barred, revision: 5}, false},
 		{"a newer one", record{state: barred, revision: 6}, true},
 	} {
-		r.note("prod.billing", step.record)
-		if got := r.records["prod.billing"].bars("u"); got != step.want {
+		r.note(ref{event.Prod, "billing"}, step.record)
+		if got := r.records[ref{event.Prod, "billing"}].bars("u"); got != step.want {
 			t.Errorf("after %s: barred %v, want %v", step.name, got, step.want)
 		}
 	}

@@ -63,7 +63,7 @@ func (r *Registry) register() (unregister func() error, err error) {
 				o.ObserveInt64(retries, r.retries[of], labels)
 			}
 		}
-		for _, of := range r.serving {
+		for of := range r.serving {
 			if n, ok := r.gauges.pending[of]; ok {
 				o.ObserveInt64(subscribed, n, metric.WithAttributes(attribute.String(event.AttrSubscriber, of.name), attribute.String(event.AttrEnv, string(of.env))))
 			}

@@ -22,7 +22,7 @@ const attendEvery = bus.ReplicaTTL / 3
 // the endpoint's rate, or of the rate at which its backlog is delivered.
 func (r *Registry) paceLocked(e *deliver.Endpoint) float64 {
 	perSecond := e.Rate
-	found := r.records[ref{e.Env, e.Name}.key()]
+	found := r.records[ref{e.Env, e.Name}]
 	if slow := found.Resumed; !found.deleted && slow != nil && (perSecond == 0 || slow.PerSecond < perSecond) {
 		perSecond = slow.PerSecond
 	}
@@ -96,7 +96,7 @@ func (r *Registry) passed(ctx context.Context, floors map[ref]uint64) error {
 	var over []ref
 	r.mu.Lock()
 	for of := range r.wanted {
-		found := r.records[of.key()]
+		found := r.records[of]
 		if floor, there := floors[of]; !found.deleted && found.Resumed != nil && (!there || floor >= found.Resumed.Until) {
 			over = append(over, of)
 		}
@@ -123,7 +123,7 @@ func (r *Registry) passed(ctx context.Context, floors map[ref]uint64) error {
 			problems = append(problems, fmt.Errorf("note that the backlog of endpoint %s is delivered: %w", of, err))
 			continue
 		}
-		r.note(of.key(), found)
+		r.note(of, found)
 		if until > 0 {
 			r.config.Logger.Info("what waited when the endpoint was resumed is delivered, and its own rate holds again",
 				event.AttrEndpoint, of.name, event.AttrEnv, of.env, "sequence", until)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,16 +16,31 @@ import (
 
 // plan is a list that was found right, and what the bus held before it.
 type plan struct {
+	about     map[ref]bool     // the names whose endpoints and subscribers it has; nil for all
 	endpoints map[ref]Endpoint // with keys
 	consumers []consumer
-	refused   map[ref]bool // those that keep what they have and are not in force
+	listed    map[ref]bool // the endpoints and subscribers, also those that keep what they have and are not in force
 	drafts    []*draft
 
 	streams map[event.Env]jetstream.Stream
 	found   map[ref]jetstream.ConsumerConfig
 	busy    map[ref]bool       // those for which something waits
 	states  jetstream.KeyValue // bucket bus.Endpoints
-	records map[string]record  // its content, by key
+	records map[ref]record     // its content
+}
+
+// within returns the keys of a map that the plan is about.
+func within[V any](p *plan, all map[ref]V) []ref {
+	if p.about == nil {
+		return slices.Collect(maps.Keys(all))
+	}
+	var found []ref
+	for of := range p.about {
+		if _, has := all[of]; has {
+			found = append(found, of)
+		}
+	}
+	return found
 }
 
 // have returns the consumer the bus held, or nil.
@@ -35,27 +51,15 @@ func (p *plan) have(of ref) *jetstream.ConsumerConfig {
 	return nil
 }
 
-// names reports whether the list has an endpoint or a subscriber of that name.
-func (p *plan) names(of ref) bool {
-	if p.refused[of] {
-		return true
-	}
-	for _, c := range p.consumers {
-		if c.ref == of {
-			return true
-		}
-	}
-	return false
-}
-
 // plan checks the list against itself, the bus and deliver's rules. It changes
 // nothing.
-func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers []Subscriber) (*plan, error) {
+func (r *Registry) plan(ctx context.Context, p *plan, endpoints []Endpoint, subscribers []Subscriber) error {
 	if err := checkList(endpoints, subscribers); err != nil {
-		return nil, err
+		return err
 	}
 	r.arm(endpoints)
-	p := &plan{endpoints: make(map[ref]Endpoint, len(endpoints))}
+	p.endpoints = make(map[ref]Endpoint, len(endpoints))
+	p.listed = make(map[ref]bool, len(endpoints)+len(subscribers))
 	for i := range endpoints {
 		p.endpoints[endpoints[i].ref()] = endpoints[i]
 		p.consumers = append(p.consumers, endpointConsumer(&endpoints[i], r.config.Bus.KeepsConsumers()))
@@ -63,10 +67,13 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 	for i := range subscribers {
 		p.consumers = append(p.consumers, subscriberConsumer(&subscribers[i]))
 	}
-	if err := p.look(ctx, r.config.Bus); err != nil {
-		return nil, err
+	for _, c := range p.consumers {
+		p.listed[c.ref] = true
 	}
-	return p, r.examine(ctx, p)
+	if err := p.look(ctx, r.config.Bus); err != nil {
+		return err
+	}
+	return r.examine(ctx, p)
 }
 
 // examine finds what cannot be in force. That is an error where the file says
@@ -74,7 +81,7 @@ func (r *Registry) plan(ctx context.Context, endpoints []Endpoint, subscribers [
 // keep the others from coming into force.
 func (r *Registry) examine(ctx context.Context, p *plan) error {
 	var problems []error
-	p.refused = make(map[ref]bool)
+	refused := make(map[ref]bool)
 	for i := range p.consumers {
 		c := &p.consumers[i]
 		err := r.examineOne(ctx, p, c)
@@ -83,12 +90,12 @@ func (r *Registry) examine(ctx context.Context, p *plan) error {
 		case c.id == "":
 			problems = append(problems, err)
 		default:
-			p.refused[c.ref] = true
+			refused[c.ref] = true
 			delete(p.endpoints, c.ref)
 			r.config.Logger.Error("what was made over the API is not in force", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "error", err)
 		}
 	}
-	p.consumers = slices.DeleteFunc(p.consumers, func(c consumer) bool { return p.refused[c.ref] })
+	p.consumers = slices.DeleteFunc(p.consumers, func(c consumer) bool { return refused[c.ref] })
 	return errors.Join(problems...)
 }
 
@@ -119,6 +126,9 @@ func (p *plan) look(ctx context.Context, b *bus.Bus) (err error) {
 			return fmt.Errorf("open stream %s: %w", bus.StreamName(env), err)
 		}
 		p.streams[env] = stream
+		if p.about != nil {
+			continue
+		}
 		parked, err := b.Parked(bus.StreamName(env)) // first, for one may be unparked meanwhile
 		if err != nil {
 			return err
@@ -135,14 +145,60 @@ func (p *plan) look(ctx context.Context, b *bus.Bus) (err error) {
 			return fmt.Errorf("list the consumers of %s: %w", bus.StreamName(env), err)
 		}
 	}
+	for of := range p.about {
+		for _, name := range []string{of.name, bus.PlaceholderName(of.name)} {
+			if err := p.lookAt(ctx, b, ref{of.env, name}); err != nil {
+				return err
+			}
+		}
+	}
 	if err := p.lookForRetries(ctx, js); err != nil {
 		return err
 	}
 	if p.states, err = openStates(ctx, js); err != nil {
 		return err
 	}
-	p.records, err = states(ctx, p.states)
+	p.records, err = p.readStates(ctx)
 	return err
+}
+
+// lookAt reads one consumer.
+func (p *plan) lookAt(ctx context.Context, b *bus.Bus, of ref) error {
+	config, parked, err := b.IsParked(bus.StreamName(of.env), of.name) // first, as in look
+	if err != nil {
+		return err
+	}
+	if parked {
+		p.found[of] = config
+		return nil
+	}
+	found, err := p.streams[of.env].Consumer(ctx, of.name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for consumer %s of %s: %w", of.name, bus.StreamName(of.env), err)
+	}
+	p.found[of], p.busy[of] = found.CachedInfo().Config, waits(found.CachedInfo()) > 0
+	return nil
+}
+
+// readStates reads the state of the endpoints that the plan is about.
+func (p *plan) readStates(ctx context.Context) (map[ref]record, error) {
+	if p.about == nil {
+		return states(ctx, p.states)
+	}
+	found := make(map[ref]record)
+	for of := range p.about {
+		r, err := readState(ctx, p.states, of)
+		if err != nil {
+			return nil, err
+		}
+		if r.revision > 0 {
+			found[of] = r
+		}
+	}
+	return found, nil
 }
 
 // lookForRetries finds the endpoints that have deliveries due again.

@@ -60,8 +60,8 @@ type Registry struct {
 	mu      sync.Mutex
 	running bool
 	wanted  map[ref]Endpoint
-	serving []ref             // the subscribers
-	records map[string]record // by key of the bucket
+	serving map[ref]bool      // the subscribers
+	records map[ref]record    // what replicas share about each
 	told    map[ref]time.Time // since when what was logged of it last
 	workers map[*worker]struct{}
 	sleeps  map[ref]*sleep
@@ -90,7 +90,8 @@ func New(config Config) (*Registry, error) {
 		changed: make(chan struct{}, 1),
 		opening: make(chan struct{}, openAtOnce),
 		wanted:  make(map[ref]Endpoint),
-		records: make(map[string]record),
+		serving: make(map[ref]bool),
+		records: make(map[ref]record),
 		told:    make(map[ref]time.Time),
 		workers: make(map[*worker]struct{}),
 		alarm:   config.Bus.NewAlarm(),
@@ -105,9 +106,24 @@ func New(config Config) (*Registry, error) {
 // consumer of somebody else, changes nothing. After any other error Apply may
 // be called again with the same list.
 func (r *Registry) Apply(ctx context.Context, endpoints []Endpoint, subscribers []Subscriber) error {
+	return r.apply(ctx, &plan{}, endpoints, subscribers)
+}
+
+// Change is Apply for a part of the list, after an Apply: endpoints and subscribers
+// are those that there are of these names, and the others stay as they are. It takes
+// no longer where there are many others.
+func (r *Registry) Change(ctx context.Context, names []Name, endpoints []Endpoint, subscribers []Subscriber) error {
+	p := &plan{about: make(map[ref]bool, len(names))}
+	for _, of := range names {
+		p.about[ref{of.Env, of.Name}] = true
+	}
+	return r.apply(ctx, p, endpoints, subscribers)
+}
+
+func (r *Registry) apply(ctx context.Context, p *plan, endpoints []Endpoint, subscribers []Subscriber) error {
 	r.applying.Lock()
 	defer r.applying.Unlock()
-	p, err := r.plan(ctx, endpoints, subscribers)
+	err := r.plan(ctx, p, endpoints, subscribers)
 	if err != nil {
 		return err
 	}
@@ -241,12 +257,12 @@ func (r *Registry) sync() error {
 // adopt, as gone and failing look at the list after they wrote, so that one of
 // the two sees what the other did.
 func (r *Registry) clearStates(ctx context.Context, p *plan) error {
-	records, err := states(ctx, p.states)
+	records, err := p.readStates(ctx)
 	if err != nil {
 		return err
 	}
 	for of, e := range p.endpoints {
-		found, ok := records[of.key()]
+		found, ok := records[of]
 		if !ok || found.Disabled == nil && found.Failing == nil || e.Enabled && (found.bars(e.URL) || found.fails(e.URL)) {
 			continue
 		}
@@ -254,7 +270,7 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 		if err != nil {
 			return fmt.Errorf("clear the state of endpoint %s: %w", of, err)
 		}
-		r.note(of.key(), cleared)
+		r.note(of, cleared)
 		if found.Disabled == nil {
 			continue
 		}
@@ -271,7 +287,7 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 // them, unless this process has heard of them by then.
 func (r *Registry) tellOfLeftovers(ctx context.Context, p *plan) {
 	for of, have := range p.found {
-		if have.Metadata[metaOrigin] != originFile || p.names(of) {
+		if have.Metadata[metaOrigin] != originFile || p.listed[of] {
 			continue
 		}
 		if have.Metadata[metaID] != "" {
@@ -290,15 +306,21 @@ func (r *Registry) tellOfLeftovers(ctx context.Context, p *plan) {
 // adopt puts the list in force. Run follows.
 func (r *Registry) adopt(p *plan) {
 	r.mu.Lock()
-	r.wanted, r.serving = p.endpoints, nil
+	for _, of := range within(p, r.wanted) {
+		delete(r.wanted, of)
+	}
+	for _, of := range within(p, r.serving) {
+		delete(r.serving, of)
+	}
+	maps.Copy(r.wanted, p.endpoints)
 	for _, c := range p.consumers {
 		if c.kind == subscriberKind {
-			r.serving = append(r.serving, c.ref)
+			r.serving[c.ref] = true
 		}
 	}
 	r.restLocked(p)
-	for key, found := range p.records {
-		r.noteLocked(key, found)
+	for of, found := range p.records {
+		r.noteLocked(of, found)
 	}
 	r.forgetLocked()
 	r.mu.Unlock()
@@ -311,30 +333,31 @@ func (r *Registry) adopt(p *plan) {
 // forgetLocked drops what is remembered of endpoints that the list has not. One
 // that comes back is looked up by the plan that has it.
 func (r *Registry) forgetLocked() {
-	listed := make(map[string]bool, len(r.wanted))
-	for of := range r.wanted {
-		listed[of.key()] = true
-	}
-	maps.DeleteFunc(r.records, func(key string, _ record) bool { return !listed[key] })
-	maps.DeleteFunc(r.told, func(of ref, _ time.Time) bool { return !listed[of.key()] })
+	maps.DeleteFunc(r.records, func(of ref, _ record) bool { return !r.listsLocked(of) })
+	maps.DeleteFunc(r.told, func(of ref, _ time.Time) bool { return !r.listsLocked(of) })
+}
+
+func (r *Registry) listsLocked(of ref) bool {
+	_, listed := r.wanted[of]
+	return listed
 }
 
 // note remembers a state unless a newer one is known.
-func (r *Registry) note(key string, found record) {
+func (r *Registry) note(of ref, found record) {
 	r.mu.Lock()
-	r.noteLocked(key, found)
+	r.noteLocked(of, found)
 	r.mu.Unlock()
 	r.wake()
 }
 
-func (r *Registry) noteLocked(key string, found record) {
-	known, ok := r.records[key]
+func (r *Registry) noteLocked(of ref, found record) {
+	known, ok := r.records[of]
 	if !ok || found.revision > known.revision || found.revision == known.revision && found.deleted {
 		found.recovered = known.recovered
 		if known.Failing != nil && (found.Failing == nil || !found.Failing.Since.Equal(known.Failing.Since)) {
 			found.recovered = r.now()
 		}
-		r.records[key] = found
+		r.records[of] = found
 	}
 }
 

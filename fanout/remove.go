@@ -17,10 +17,11 @@ import (
 // removeAbsent removes what an earlier Apply had and the list in force has not.
 func (r *Registry) removeAbsent(ctx context.Context, p *plan) error {
 	var problems []error
-	for of, k := range r.known {
-		if p.names(of) {
+	for _, of := range within(p, r.known) {
+		if p.listed[of] {
 			continue
 		}
+		k := r.known[of]
 		waiting := r.backlog(ctx, p, of)
 		if err := r.remove(ctx, p, of, k); err != nil {
 			problems = append(problems, fmt.Errorf("remove %s %s: %w", k, of, err))
@@ -46,7 +47,7 @@ func (r *Registry) replace(ctx context.Context, p *plan, c *consumer) error {
 	}
 	delete(p.found, c.ref)
 	delete(p.busy, c.ref)
-	delete(p.records, c.key())
+	delete(p.records, c.ref)
 	delete(r.known, c.ref)
 	if e, ok := p.endpoints[c.ref]; ok {
 		r.arm([]Endpoint{e})

@@ -48,7 +48,12 @@ type Replay struct {
 	Count     uint64      `json:"count"`             // events that are selected, before Where
 	Matched   *Matched    `json:"matched,omitempty"` // where Where or a filter selects among them
 	Handed    uint64      `json:"handed"`            // as far as the consumer tells
-	Failed    uint64      `json:"failed,omitempty"`  // given up, for a target; its endpoint's retries tell of others
+	// What became of those, as deliver.Tally has it; Failed is for a target what was
+	// given up. What a process counted in the last second before it was killed is
+	// missing.
+	Delivered uint64 `json:"delivered,omitempty"`
+	Filtered  uint64 `json:"filtered,omitempty"`
+	Failed    uint64 `json:"failed,omitempty"`
 	// Before is how many were handed out before a restart, at which the consumer
 	// was made anew and began to count.
 	Before uint64 `json:"before,omitempty"`
@@ -81,6 +86,11 @@ func (r *Replay) consumer() string { return replayPrefix + r.ID }
 // have such names too.
 const replayPrefix = "replay_"
 
+// stored is what the replay selects, and what follows its end.
+func (r *Replay) stored() bus.Range {
+	return bus.Range{Stream: bus.StreamName(r.Env), Subjects: subjects(r.Env, r.Events), After: r.Begin - 1}
+}
+
 // over reports whether nothing more comes of the replay.
 func (r *Replay) over() bool { return r.State != ReplayRunning && r.State != ReplayPaused }
 
@@ -88,6 +98,9 @@ func (r *Replay) key() string { return string(r.Env) + "." + r.ID }
 
 // replayOrigin marks the consumers of replays.
 const replayOrigin = "replay"
+
+// ErrReplayOver means that a replay has ended, for good.
+var ErrReplayOver = errors.New("the replay is over")
 
 // ErrWhere means that a replay's expression is none.
 var ErrWhere = errors.New("where is no expression")
@@ -122,7 +135,7 @@ func (d *Directory) Replay(ctx context.Context, env event.Env, spec ReplaySpec) 
 		Metadata:      map[string]string{metaOrigin: replayOrigin},
 		MemoryStorage: d.bus.KeepsConsumers(), // so that after a kill its events come at once
 	}
-	r.Count, err = count(ctx, stream, config, r.End)
+	r.Count, err = d.bus.Count(ctx, r.stored(), r.End)
 	if err == nil && r.Count > 0 && e.Filter != "" {
 		r.Matched, err = d.match(ctx, &r, e)
 	}
@@ -180,31 +193,6 @@ func (d *Directory) bound(ctx context.Context, r *Replay, spec ReplaySpec) error
 		r.End = min(r.End, at-1)
 	}
 	return nil
-}
-
-// count counts what a consumer would select up to a sequence.
-func count(ctx context.Context, stream jetstream.Stream, config jetstream.ConsumerConfig, end uint64) (uint64, error) {
-	config.Durable, config.Description = "", "a look at the stream"
-	config.AckPolicy, config.AckWait, config.MaxAckPending, config.MaxWaiting, config.MaxDeliver = jetstream.AckNonePolicy, 0, 0, 0, 0
-	config.MemoryStorage, config.InactiveThreshold = true, time.Minute
-	pending := func(from uint64) (uint64, error) {
-		config.OptStartSeq = from
-		look, err := stream.CreateConsumer(ctx, config)
-		if err != nil {
-			return 0, fmt.Errorf("count the events: %w", err)
-		}
-		n := look.CachedInfo().NumPending
-		return n, stream.DeleteConsumer(ctx, look.CachedInfo().Name)
-	}
-	if config.OptStartSeq > end {
-		return 0, nil
-	}
-	all, err := pending(config.OptStartSeq)
-	if err != nil {
-		return 0, err
-	}
-	beyond, err := pending(end + 1)
-	return all - min(all, beyond), err
 }
 
 func (d *Directory) storeReplay(ctx context.Context, r Replay) (Replay, error) {
@@ -290,28 +278,37 @@ func readReplay(ctx context.Context, b *bus.Bus, env event.Env, id string) (Repl
 	return decodeReplay(entry)
 }
 
-// SetReplay pauses, resumes or cancels a replay; one that is over stays as it is.
+// SetReplay pauses, resumes or cancels a replay. One that is over stays as it is:
+// it cannot be paused or resumed, which is ErrReplayOver.
 func (d *Directory) SetReplay(ctx context.Context, env event.Env, id string, to ReplayState) (Replay, error) {
 	if !nameForm.MatchString(id) {
 		return Replay{}, bus.ErrNotFound
 	}
-	return changeReplay(ctx, d.bus, env, id, func(have *Replay) {
+	var over bool
+	r, err := changeReplay(ctx, d.bus, env, id, func(have *Replay) bool {
+		if over = have.over(); over {
+			return false
+		}
 		*have = d.progressOf(ctx, *have)
 		if have.State = to; to == ReplayCancelled {
 			have.EndedAt = d.now().UTC()
 		}
+		return true
 	})
+	if err == nil && over && to != ReplayCancelled {
+		err = ErrReplayOver
+	}
+	return r, err
 }
 
-// changeReplay changes the record of a replay that is not over, again where somebody
-// else was faster, and returns it.
-func changeReplay(ctx context.Context, b *bus.Bus, env event.Env, id string, change func(*Replay)) (Replay, error) {
+// changeReplay changes the record of a replay, again where somebody else was faster,
+// and returns it. Where change reports false the record stays.
+func changeReplay(ctx context.Context, b *bus.Bus, env event.Env, id string, change func(*Replay) bool) (Replay, error) {
 	for range maxRaces * maxRaces {
 		r, err := readReplay(ctx, b, env, id)
-		if err != nil || r.over() {
+		if err != nil || !change(&r) {
 			return r, err
 		}
-		change(&r)
 		if err = writeReplay(ctx, b, r); err == nil || ignoreRace(err) != nil {
 			return r, err
 		}

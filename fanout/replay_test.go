@@ -2,11 +2,13 @@ package fanout
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,5 +220,80 @@ func TestAReplayKeepsCountOverARestart(t *testing.T) {
 	}
 	if now := progressed(t, b, made); now.Handed != 2 || woken.Before != 2 {
 		t.Errorf("shown as %+v, want that 2 of 3 are handled", now)
+	}
+}
+
+func TestTheCountsOfAReplayGoOnOverAnOrderlyRestart(t *testing.T) {
+	dir, to := t.TempDir(), newReceiver(t)
+	e := endpoint(t, "billing", to.url, "shop.>")
+	const events = 30
+	var made Replay
+	serve(t, dir, e, func(b *bus.Bus, _ *replica) {
+		for i := range events {
+			publish(t, b, fmt.Sprintf("order.e%d", i))
+		}
+		d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
+		d.SetEndpoints([]Endpoint{e})
+		var err error
+		if made, err = d.Replay(t.Context(), event.Prod, ReplaySpec{Endpoint: e.Name, PerSecond: 20}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "some are delivered again", func() bool { return progressed(t, b, made).Handed > 5 })
+	})
+	serve(t, dir, e, func(b *bus.Bus, _ *replica) {
+		var now Replay
+		eventually(t, "the replay is over", func() bool {
+			now = progressed(t, b, made)
+			return now.State == ReplayDone
+		})
+		if now.Delivered != events || now.Filtered != 0 || now.Failed != 0 {
+			t.Errorf("ended as %+v, want all %d delivered", now, events)
+		}
+	})
+}
+
+func TestTheEndOfAReplayIsNoAlarm(t *testing.T) {
+	for name, end := range map[string]func(d *Directory, of Replay){
+		"done": func(*Directory, Replay) {},
+		"cancelled": func(d *Directory, of Replay) {
+			if _, err := d.SetReplay(t.Context(), event.Prod, of.ID, ReplayCancelled); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openBus(t, t.TempDir())
+			begun := make(chan struct{}, 1)
+			release := make(chan struct{})
+			to := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("jethook-replay") != "" {
+					select {
+					case begun <- struct{}{}:
+					default:
+					}
+					<-release
+				}
+			}))
+			defer to.Close()
+			e := endpoint(t, "billing", to.URL, "shop.>")
+			r := newReplica(t, b, nil)
+			r.apply(t, []Endpoint{e})
+			stop := r.start(t)
+			for _, id := range []string{"order.a", "order.b", "order.c"} {
+				publish(t, b, id)
+			}
+			made := replayOf(t, b, e)
+			<-begun
+			d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
+			end(d, made)
+			close(release)
+			eventually(t, "the replay is over and its consumer deleted", func() bool {
+				return string(progressed(t, b, made).State) == name && !holds(t, b, made.consumer())
+			})
+			stop()
+			if logs := r.logs.String(); strings.Contains(logs, "level=WARN") || strings.Contains(logs, "level=ERROR") {
+				t.Errorf("it alarms:\n%s", logs)
+			}
+		})
 	}
 }

@@ -17,20 +17,30 @@ import (
 // replayInterval is how often the replays are looked at.
 const replayInterval = time.Second
 
+// tallyTimeout bounds the last count of a worker that ends.
+const tallyTimeout = 5 * time.Second
+
 // replayer is a worker that delivers again.
 type replayer struct {
 	endpoint deliver.Endpoint
 	worker   *deliver.Worker
+	tally    *deliver.Tally // what the record does not have yet
 	stop     context.CancelFunc
 	done     chan struct{}
+}
+
+// replays are those of the bus, as a process tends them.
+type replays struct {
+	running map[string]*replayer // by id
+	over    map[string]bool      // by key: for good, and so not read again
+	ending  sync.WaitGroup       // workers
 }
 
 // replay runs the replays until ctx ends. Every process that delivers has a worker
 // for each, and they share its consumer.
 func (r *Registry) replay(ctx context.Context) {
-	running := make(map[string]*replayer)
-	var ending sync.WaitGroup
-	defer ending.Wait()
+	all := &replays{running: make(map[string]*replayer)}
+	defer all.ending.Wait()
 	ticker := time.NewTicker(replayInterval)
 	defer ticker.Stop()
 	for looks := 0; ; looks++ {
@@ -38,7 +48,7 @@ func (r *Registry) replay(ctx context.Context) {
 		if looks%sweepEvery == 0 {
 			err = r.sweepReplays(ctx)
 		}
-		if err := errors.Join(err, r.tendReplays(ctx, running, &ending)); err != nil && ctx.Err() == nil {
+		if err := errors.Join(err, r.tendReplays(ctx, all)); err != nil && ctx.Err() == nil {
 			r.config.Logger.Warn("the replays could not be looked after; tried again", "error", err)
 		}
 		select {
@@ -51,7 +61,7 @@ func (r *Registry) replay(ctx context.Context) {
 
 // tendReplays starts and stops workers as the records say, and ends the replays
 // that have delivered all.
-func (r *Registry) tendReplays(ctx context.Context, running map[string]*replayer, ending *sync.WaitGroup) error {
+func (r *Registry) tendReplays(ctx context.Context, all *replays) error {
 	bucket, err := r.config.Bus.JetStream().KeyValue(ctx, bus.Replays)
 	if err != nil {
 		return fmt.Errorf("open bucket %s: %w", bus.Replays, err)
@@ -60,54 +70,65 @@ func (r *Registry) tendReplays(ctx context.Context, running map[string]*replayer
 	if err != nil {
 		return fmt.Errorf("look at bucket %s: %w", bus.Replays, err)
 	}
-	if status.Values() == 0 && len(running) == 0 {
+	if status.Values() == 0 && len(all.running) == 0 {
 		return nil
 	}
 	keys, err := bucket.ListKeys(ctx)
 	if err != nil {
 		return fmt.Errorf("list bucket %s: %w", bus.Replays, err)
 	}
-	wanted := make(map[string]bool)
+	wanted, over := make(map[string]bool), make(map[string]bool)
 	var problems []error
 	for key := range keys.Keys() {
+		if all.over[key] {
+			over[key] = true
+			continue
+		}
 		entry, err := bucket.Get(ctx, key)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("read replay %s: %w", key, err))
 			continue
 		}
 		one, err := decodeReplay(entry)
+		if err == nil && one.over() {
+			over[key] = true
+		}
 		if err != nil || one.State != ReplayRunning {
 			continue
 		}
 		wanted[one.ID] = true
-		problems = append(problems, r.tendReplay(ctx, one, running, ending))
+		problems = append(problems, r.tendReplay(ctx, one, all))
 	}
-	for id, w := range running {
+	all.over = over
+	for id, w := range all.running {
 		if !wanted[id] {
 			w.stop()
-			delete(running, id)
+			delete(all.running, id)
 		}
 	}
 	return errors.Join(problems...)
 }
 
 // tendReplay has a running replay go on, or ends it.
-func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[string]*replayer, ending *sync.WaitGroup) error {
+func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) error {
 	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(one.Env), one.consumer())
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		one, consumer, err = r.wakeReplay(ctx, one)
 	}
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		one.State, one.Reason, one.EndedAt = ReplayFailed, "its consumer was deleted by somebody else", r.now().UTC()
-		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+		return r.endReplay(ctx, &one, ReplayFailed, "its consumer was deleted by somebody else")
 	}
 	if err != nil {
 		return err
 	}
-	info := consumer.CachedInfo()
+	w, info := all.running[one.ID], consumer.CachedInfo()
 	if info.NumAckPending == 0 && (info.Delivered.Stream >= one.End || info.NumPending == 0) {
-		one.State, one.Handed, one.EndedAt = ReplayDone, one.Count, r.now().UTC()
-		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+		if w != nil { // it has nothing left in work, and its counts are part of the record
+			w.stop()
+			<-w.done
+			delete(all.running, one.ID)
+		}
+		return r.endReplay(ctx, &one, ReplayDone, "")
 	}
 	e, listed, err := r.endpointOf(&one)
 	if err != nil {
@@ -117,19 +138,17 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 	share := float64(max(r.replicas, 1))
 	r.mu.Unlock()
 	if !listed {
-		one.State, one.Reason, one.EndedAt = ReplayFailed, "the endpoint was removed", r.now().UTC()
-		return ignoreRace(writeReplay(ctx, r.config.Bus, one))
+		return r.endReplay(ctx, &one, ReplayFailed, "the endpoint was removed")
 	}
-	w := running[one.ID]
 	if w == nil {
-		if w, err = r.startReplay(ctx, one, e, ending); err != nil {
+		if w, err = r.startReplay(ctx, one, e, &all.ending); err != nil {
 			return err
 		}
-		running[one.ID] = w
+		all.running[one.ID] = w
 	}
 	select {
 	case <-w.done:
-		delete(running, one.ID) // and starts again
+		delete(all.running, one.ID) // and starts again
 	default:
 		perSecond := w.endpoint.Rate
 		if one.PerSecond > 0 {
@@ -137,7 +156,43 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, running map[strin
 		}
 		w.worker.Pace(perSecond / share)
 	}
-	return nil
+	return r.tallyReplay(ctx, &one, w.tally)
+}
+
+// endReplay ends a replay for good.
+func (r *Registry) endReplay(ctx context.Context, one *Replay, to ReplayState, reason string) error {
+	_, err := changeReplay(ctx, r.config.Bus, one.Env, one.ID, func(have *Replay) bool {
+		if have.over() {
+			return false
+		}
+		have.State, have.Reason, have.EndedAt = to, reason, r.now().UTC()
+		if to == ReplayDone {
+			have.Handed = have.Count
+		}
+		return true
+	})
+	return err
+}
+
+// tallyReplay moves what a worker has counted into the record, also that of a
+// replay which is over.
+func (r *Registry) tallyReplay(ctx context.Context, one *Replay, counted *deliver.Tally) error {
+	delivered, filtered, failed := counted.Delivered.Swap(0), counted.Filtered.Swap(0), counted.Failed.Swap(0)
+	if delivered+filtered+failed == 0 {
+		return nil
+	}
+	_, err := changeReplay(ctx, r.config.Bus, one.Env, one.ID, func(have *Replay) bool {
+		have.Delivered += delivered
+		have.Filtered += filtered
+		have.Failed += failed
+		return true
+	})
+	if err != nil {
+		counted.Delivered.Add(delivered)
+		counted.Filtered.Add(filtered)
+		counted.Failed.Add(failed)
+	}
+	return err
 }
 
 // wakeReplay has the server know the consumer of a replay that the bus has kept
@@ -146,18 +201,13 @@ func (r *Registry) wakeReplay(ctx context.Context, one Replay) (Replay, jetstrea
 	if err := r.config.Bus.Unpark(ctx, bus.StreamName(one.Env), one.consumer()); err != nil {
 		return one, nil, err
 	}
-	stream, err := r.config.Bus.JetStream().Stream(ctx, bus.StreamName(one.Env))
-	if err != nil {
-		return one, nil, fmt.Errorf("open stream %s: %w", bus.StreamName(one.Env), err)
-	}
-	consumer, err := stream.Consumer(ctx, one.consumer())
+	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(one.Env), one.consumer())
 	if err != nil {
 		return one, nil, err
 	}
-	left, err := count(ctx, stream, jetstream.ConsumerConfig{
-		FilterSubjects: subjects(one.Env, one.Events),
-		DeliverPolicy:  jetstream.DeliverByStartSequencePolicy, OptStartSeq: consumer.CachedInfo().AckFloor.Stream + 1,
-	}, one.End)
+	rest := one.stored()
+	rest.After = max(rest.After, consumer.CachedInfo().AckFloor.Stream)
+	left, err := r.config.Bus.Count(ctx, rest, one.End)
 	if err != nil {
 		return one, nil, err
 	}
@@ -194,12 +244,25 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 		stop()
 		return nil, err
 	}
-	w := &replayer{endpoint: e, worker: worker, stop: stop, done: make(chan struct{})}
+	w := &replayer{endpoint: e, worker: worker, tally: &config.Replay.Tally, stop: stop, done: make(chan struct{})}
 	ending.Go(func() {
 		defer close(w.done)
-		if err := worker.Run(ctx); err != nil && ctx.Err() == nil {
+		defer func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tallyTimeout)
+			defer cancel()
+			if err := r.tallyReplay(ctx, &one, w.tally); err != nil {
+				r.config.Logger.Warn("the last counts of a replay are lost", "replay", one.ID, event.AttrEnv, one.Env, "error", err)
+			}
+		}()
+		if err := worker.Run(ctx); err != nil && ctx.Err() == nil && !r.replayEnded(ctx, &one) {
 			r.config.Logger.Warn("worker of a replay ended and starts again", "replay", one.ID, event.AttrEndpoint, one.Endpoint, event.AttrEnv, one.Env, "error", err)
 		}
 	})
 	return w, nil
+}
+
+// replayEnded reports whether a replay is over, whose consumer was deleted then.
+func (r *Registry) replayEnded(ctx context.Context, one *Replay) bool {
+	found, err := readReplay(ctx, r.config.Bus, one.Env, one.ID)
+	return errors.Is(err, bus.ErrNotFound) || err == nil && found.over()
 }

@@ -33,10 +33,9 @@ func (d *Directory) match(ctx context.Context, r *Replay, e deliver.Endpoint) (*
 		return nil, err
 	}
 	m, until := new(Matched), d.now().Add(maxMatchTime)
-	whole := true
-	err = d.bus.Each(ctx, bus.Range{
-		Stream: bus.StreamName(r.Env), Subjects: subjects(r.Env, r.Events), After: r.Begin - 1, Batch: matchBatch,
-	}, func(stored bus.Message) bool {
+	whole, of := true, r.stored()
+	of.Batch = matchBatch
+	err = d.bus.Each(ctx, of, func(stored bus.Message) bool {
 		if stored.Sequence > r.End {
 			return false
 		}

@@ -115,17 +115,17 @@ func (r *Registry) forTarget(config *deliver.WorkerConfig, one Replay) {
 		return r.failReplay(ctx, &at, fmt.Sprintf("nothing was taken for %s: %s", targetPatience, f.Reason))
 	}
 	config.Replay.GiveUp = func(ctx context.Context) error {
-		_, err := changeReplay(ctx, r.config.Bus, at.Env, at.ID, func(have *Replay) { have.Failed++ })
+		_, err := changeReplay(ctx, r.config.Bus, at.Env, at.ID, func(have *Replay) bool {
+			have.Failed++
+			return !have.over()
+		})
 		return err
 	}
 }
 
 // failReplay ends a replay for good.
 func (r *Registry) failReplay(ctx context.Context, one *Replay, reason string) error {
-	_, err := changeReplay(ctx, r.config.Bus, one.Env, one.ID, func(have *Replay) {
-		have.State, have.Reason, have.EndedAt = ReplayFailed, reason, r.now().UTC()
-	})
-	return err
+	return r.endReplay(ctx, one, ReplayFailed, reason)
 }
 
 // replayEndpoint returns whom a replay is for, with its defaults: an endpoint, or

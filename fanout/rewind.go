@@ -52,7 +52,7 @@ func (d *Directory) LookBack(ctx context.Context, env event.Env, name string, sp
 	}
 	to = max(min(max(to, stream.CachedInfo().State.FirstSeq), place.Floor+1), 1)
 	r := Rewind{First: to, Last: place.Last}
-	r.Count, err = d.countBack(ctx, stream, place.Config, r)
+	r.Count, err = d.countBack(ctx, env, place.Config, r)
 	return r, err
 }
 
@@ -61,13 +61,13 @@ func (d *Directory) LookBack(ctx context.Context, env event.Env, name string, sp
 // changed, it returns ErrRewindChanged with what they are and changes nothing. An
 // event whose attempt is under way at that moment is delivered by that attempt alone.
 func (d *Directory) Rewind(ctx context.Context, env event.Env, name string, agreed Rewind) (Rewind, error) {
-	place, stream, err := d.placeOf(ctx, ref{env, name})
+	place, _, err := d.placeOf(ctx, ref{env, name})
 	if err != nil {
 		return Rewind{}, err
 	}
 	now := agreed
 	now.First = max(min(agreed.First, place.Floor+1), 1)
-	if now.Count, err = d.countBack(ctx, stream, place.Config, now); err != nil {
+	if now.Count, err = d.countBack(ctx, env, place.Config, now); err != nil {
 		return now, err
 	}
 	if now != agreed || agreed.Last > place.Last {
@@ -98,11 +98,8 @@ func (d *Directory) placeOf(ctx context.Context, at ref) (bus.Place, jetstream.S
 }
 
 // countBack counts what an endpoint's consumer selects from First to Last.
-func (d *Directory) countBack(ctx context.Context, stream jetstream.Stream, of jetstream.ConsumerConfig, r Rewind) (uint64, error) {
-	return count(ctx, stream, jetstream.ConsumerConfig{
-		FilterSubject: of.FilterSubject, FilterSubjects: of.FilterSubjects,
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: r.First,
-	}, r.Last)
+func (d *Directory) countBack(ctx context.Context, env event.Env, of jetstream.ConsumerConfig, r Rewind) (uint64, error) {
+	return d.bus.Count(ctx, bus.Range{Stream: bus.StreamName(env), Subject: of.FilterSubject, Subjects: of.FilterSubjects, After: r.First - 1}, r.Last)
 }
 
 // takeUpRewind has a consumer that is missing because the process that rewound it

@@ -90,7 +90,7 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 
 // tellLocked logs each disabling and each pause once.
 func (r *Registry) tellLocked(e *Endpoint) {
-	found := r.records[e.ref().key()]
+	found := r.records[e.ref()]
 	if r.activeLocked(e) {
 		return
 	}
@@ -119,7 +119,7 @@ func (r *Registry) deliversLocked(e *Endpoint) bool { return r.activeLocked(e) &
 
 // activeLocked reports whether an endpoint gets its events.
 func (r *Registry) activeLocked(e *Endpoint) bool {
-	found := r.records[e.ref().key()]
+	found := r.records[e.ref()]
 	return e.Enabled && !found.bars(e.URL) && !found.pauses()
 }
 
@@ -159,7 +159,7 @@ func (r *Registry) follow(ctx context.Context) error {
 				r.config.Logger.Error("state of an endpoint cannot be read and is ignored", "error", err)
 				continue
 			}
-			r.note(entry.Key(), found)
+			r.note(refOf(entry.Key()), found)
 		case <-ctx.Done():
 			return nil
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -48,7 +47,8 @@ func (r *Registry) arm(endpoints []Endpoint) {
 // restLocked rouses the endpoints of a list that have something to do, those
 // whose consumer has changed, and those that are gone.
 func (r *Registry) restLocked(p *plan) {
-	for of, s := range r.sleeps {
+	for _, of := range within(p, r.sleeps) {
+		s := r.sleeps[of]
 		if _, known := r.known[of]; !known {
 			s.falling = false
 		}
@@ -67,8 +67,7 @@ func (r *Registry) listen(ctx context.Context) {
 			return
 		}
 		for _, key := range r.alarm.Rung() {
-			env, name, _ := strings.Cut(key, ".")
-			r.rouse(ctx, ref{event.Env(env), name})
+			r.rouse(ctx, refOf(key))
 		}
 	}
 }

@@ -113,14 +113,14 @@ func openStates(ctx context.Context, js jetstream.JetStream) (jetstream.KeyValue
 	return bucket, nil
 }
 
-// states reads the whole bucket, by key.
-func states(ctx context.Context, bucket jetstream.KeyValue) (map[string]record, error) {
+// states reads the whole bucket.
+func states(ctx context.Context, bucket jetstream.KeyValue) (map[ref]record, error) {
 	watcher, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("read the state of endpoints: %w", err)
 	}
 	defer stopWatching(watcher)
-	all := make(map[string]record)
+	all := make(map[ref]record)
 	for {
 		select {
 		case entry, open := <-watcher.Updates():
@@ -134,7 +134,7 @@ func states(ctx context.Context, bucket jetstream.KeyValue) (map[string]record, 
 			if err != nil {
 				return nil, err
 			}
-			all[entry.Key()] = r
+			all[refOf(entry.Key())] = r
 		case <-ctx.Done():
 			return nil, fmt.Errorf("read the state of endpoints: %w", context.Cause(ctx))
 		}

@@ -93,7 +93,7 @@ func TestAnOutageDoesNotReachBackBeforeASuccessOfAnotherReplica(t *testing.T) {
 				t.Fatal(err)
 			}
 			if heard {
-				first.note("prod.billing", stateOf(t, b, "billing"))
+				first.note(ref{"prod", "billing"}, stateOf(t, b, "billing"))
 			}
 			if err := first.failing(t.Context(), &e.Endpoint, deliver.Failing{Since: since}); err != nil {
 				t.Fatal(err)

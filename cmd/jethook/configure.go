@@ -37,7 +37,7 @@ no problem. Nothing is opened or changed.`,
 			c, err := files.load()
 			if err == nil {
 				for _, w := range app.Warnings(c) {
-					fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s: %s: %s\n", w.Pos, w.By, w.Pattern, w.Text)
+					fmt.Fprintf(cmd.ErrOrStderr(), "%s: warning: %s\n", w.Pos, w)
 				}
 			}
 			if format == outputJSON {

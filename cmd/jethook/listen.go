@@ -31,6 +31,10 @@ var listenWaits = []time.Duration{time.Second, 3 * time.Second}
 // stepping through.
 const localTimeout = 30 * time.Second
 
+// localClient follows no redirect, as a delivery does not: the event would be lost on
+// the way, for it is not posted there.
+var localClient = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 // cursorName is the form of --durable.
 var cursorName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
@@ -55,25 +59,27 @@ func newListen() *cobra.Command {
 		Long: `Shows events as they are stored, and with --forward-to sends each to a service on this
 machine, signed with a secret that is printed at the start. It reads the stream through
 the management API and takes nothing away from anybody. With --durable NAME it
-remembers where it was and goes on there the next time, with everything that came
-meanwhile. What the service refuses is sent twice more and then passed over.`,
+remembers where it was, for each environment, and goes on there the next time, with
+everything that came meanwhile. What the service refuses is sent twice more and then
+passed over.`,
 		Example: `  jethook listen --forward-to http://localhost:3000/webhooks
   jethook listen --events 'stripe.invoice.*' --events 'clink.>' --where 'data.object.amount >= 1000'
   jethook listen --events 'stripe.invoice.*' --since 1h --durable laptop --print-body`,
 		Args: noArgs,
-	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) (err error) {
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) error {
 		l.format, l.out, l.notes = flags.format, cmd.OutOrStdout(), cmd.ErrOrStderr()
-		if err := flags.demandProd(prod); err != nil {
+		env, err := flags.environment(prod)
+		if err != nil {
 			return err
 		}
-		if err := l.prepare(durable); err != nil {
+		if err := l.prepare(env, durable); err != nil {
 			return err
 		}
 		if l.follower, err = newFollower(ctx, client, of); err != nil {
 			return err
 		}
 		l.follower.query.Bodies = l.forward != "" || l.printBody
-		if err := l.restore(); err != nil {
+		if err := l.restore(ctx); err != nil {
 			return err
 		}
 		return l.follower.each(ctx, func(err error) { fmt.Fprintln(l.notes, err, "- trying again") }, func(e *api.ReadEvent) error { return l.take(ctx, e) })
@@ -86,21 +92,27 @@ meanwhile. What the service refuses is sent twice more and then passed over.`,
 	return cmd
 }
 
-// demandProd refuses a key of production where nobody said that it is meant.
-func (f *apiFlags) demandProd(said bool) error {
+// environment is that of the API key. It refuses a key of production where nobody said
+// that it is meant.
+func (f *apiFlags) environment(prod bool) (string, error) {
 	key := f.key
 	if !key.given() {
 		key.reference = "env:" + keyVariable
 	}
 	text, err := key.read()
-	if err == nil && strings.HasPrefix(text.Reveal(), "sk_prod_") && !said {
-		return misused("the API key is one of production: add --prod, or use a key sk_test_…")
+	switch {
+	case err != nil:
+		return "", err
+	case !strings.HasPrefix(text.Reveal(), "sk_prod_"):
+		return "test", nil
+	case !prod:
+		return "", misused("the API key is one of production: add --prod, or use a key sk_test_…")
 	}
-	return err
+	return "prod", nil
 }
 
 // prepare checks where events go, and makes the secret that they are signed with.
-func (l *listener) prepare(durable string) error {
+func (l *listener) prepare(env, durable string) error {
 	if durable != "" {
 		if !cursorName.MatchString(durable) {
 			return misused("--durable is not a name of letters, digits, - and _")
@@ -109,7 +121,7 @@ func (l *listener) prepare(durable string) error {
 		if err != nil {
 			return fmt.Errorf("find where to remember the place: %w", err)
 		}
-		l.cursor = filepath.Join(dir, "jethook", "listen", durable+".json")
+		l.cursor = filepath.Join(dir, "jethook", "listen", env, durable+".json")
 	}
 	if l.forward == "" {
 		return nil
@@ -138,8 +150,9 @@ type place struct {
 	After uint64 `json:"after"` // the sequence of the last event
 }
 
-// restore goes on where the last listener of the name was.
-func (l *listener) restore() error {
+// restore goes on where the last listener of the name was. A place past the end of the
+// stream is one of another stream, in which it would wait for events that are there.
+func (l *listener) restore(ctx context.Context) error {
 	if l.cursor == "" {
 		return nil
 	}
@@ -158,7 +171,14 @@ func (l *listener) restore() error {
 		err = json.Unmarshal(text, &was)
 	}
 	if err != nil {
-		return fmt.Errorf("read the place: %w; delete the file to begin anew", err)
+		return fmt.Errorf("read the place: %w; delete %s to begin anew", err, l.cursor)
+	}
+	last, err := lastSequence(ctx, l.follower.client)
+	if err != nil {
+		return err
+	}
+	if was.After > last {
+		return &failure{exitConflict, fmt.Errorf("the place is after sequence %d, and this bridge has stored %d: it is one of another bridge. Take another name for --durable, or delete %s to begin anew", was.After, last, l.cursor)}
 	}
 	l.follower.query.After, l.follower.query.Since = was.After, ""
 	return nil
@@ -252,7 +272,7 @@ func (l *listener) post(ctx context.Context, of *heard, body []byte, attempt int
 	for name, values := range signed {
 		request.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := localClient.Do(request)
 	if err != nil {
 		return err
 	}
@@ -274,7 +294,7 @@ func (l *listener) print(of *heard) error {
 	}
 	_, err := fmt.Fprintln(l.out, strings.Join(harmless(line), "  "))
 	if err == nil && l.printBody {
-		_, err = fmt.Fprintln(l.out, of.Body)
+		_, err = fmt.Fprintln(l.out, harmlessLines(of.Body))
 	}
 	return err
 }

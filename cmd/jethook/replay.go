@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,6 +15,10 @@ import (
 
 // followEvery is how often a replay's progress is asked for.
 const followEvery = 500 * time.Millisecond
+
+// lateCounts is how often it is asked once more after a replay has ended, since other
+// replicas may tell their counts a little later.
+const lateCounts = 3
 
 // replayFlags are what is delivered again, and whereto.
 type replayFlags struct {
@@ -32,7 +37,8 @@ func newReplay() *cobra.Command {
 place, its rate and what is known of its health stay as they are, and a paused or
 disabled endpoint gets it too. A delivery keeps its webhook-id and has the header
 jethook-replay. What fails goes through the endpoint's retries. The command shows how
-far it is until it is done; interrupted, the replay goes on.
+far it is until it is done, and ends with 1 where events failed; interrupted, the
+replay goes on.
 
 With --to URL it goes to an address that is no endpoint's, signed as Standard Webhooks
 with a secret that is shown once, or with that of --to-key. What is not taken there in
@@ -105,20 +111,33 @@ func (f *replayFlags) run(ctx context.Context, client *api.Client, cmd *cobra.Co
 			return err
 		}
 	}
-	if f.format == outputJSON {
+	switch {
+	case f.format == outputJSON:
 		r.Secret = made.Secret
-		return writeJSON(cmd.OutOrStdout(), r)
-	}
-	if f.DryRun {
+		err = writeJSON(cmd.OutOrStdout(), r)
+	case f.DryRun:
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), counted(&r))
-		return err
+	default:
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s\n", r.ID, r.State, became(&r))
 	}
-	failed := ""
-	if r.Failed > 0 {
-		failed = fmt.Sprintf(", %d of them failed", r.Failed)
+	return cmp.Or(err, replayFailure(&r))
+}
+
+// became says what has become of a replay's events.
+func became(r *api.Replay) string {
+	return fmt.Sprintf("%d of %d events, %d delivered, %d filtered, %d failed", r.Handled, r.Count, r.Delivered, r.Filtered, r.Failed)
+}
+
+// replayFailure says that events of a replay failed, or is nil.
+func replayFailure(r *api.Replay) error {
+	switch {
+	case r.Failed == 0:
+		return nil
+	case r.Endpoint == "":
+		return fmt.Errorf("%d of %d events failed: each was given up after four attempts", r.Failed, r.Count)
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %d of %d events%s\n", r.ID, r.State, r.Handled, r.Count, failed)
-	return err
+	return fmt.Errorf("%d of %d events failed: they go through the retries of %s, and those that are given up are shown by: jethook dead list --endpoint %[3]s",
+		r.Failed, r.Count, r.Endpoint)
 }
 
 // counted says what a dry run has found.
@@ -141,7 +160,12 @@ func counted(r *api.Replay) string {
 func followReplay(ctx context.Context, client *api.Client, r api.Replay, w io.Writer) (api.Replay, error) {
 	bar := progress{w: w}
 	defer bar.end()
-	for r.State == "running" || r.State == "paused" {
+	for late := 0; r.State != "failed" && r.State != "cancelled"; {
+		if r.State == "done" {
+			if late++; late > lateCounts || r.Delivered+r.Filtered+r.Failed >= r.Count {
+				break
+			}
+		}
 		select {
 		case <-time.After(followEvery):
 		case <-ctx.Done():
@@ -184,10 +208,10 @@ func newReplayList() *cobra.Command {
 		}
 		var rows [][]string
 		for _, r := range list.Data {
-			rows = append(rows, []string{r.ID, cmp.Or(r.Endpoint, r.To), r.State, fmt.Sprint(r.Handled), fmt.Sprint(r.Count), moment(r.CreatedAt), moment(r.EndedAt), r.Reason})
+			rows = append(rows, []string{r.ID, cmp.Or(r.Endpoint, r.To), r.State, fmt.Sprint(r.Handled), fmt.Sprint(r.Count), fmt.Sprint(r.Delivered), fmt.Sprint(r.Filtered), fmt.Sprint(r.Failed), moment(r.CreatedAt), moment(r.EndedAt), r.Reason})
 		}
 		noteMore(cmd.ErrOrStderr(), list.HasMore, page.Offset, len(list.Data))
-		return writeTable(cmd.OutOrStdout(), []string{"ID", "TO", "STATE", "HANDLED", "COUNT", "MADE", "ENDED", "WHY"}, rows)
+		return writeTable(cmd.OutOrStdout(), []string{"ID", "TO", "STATE", "HANDLED", "COUNT", "DELIVERED", "FILTERED", "FAILED", "MADE", "ENDED", "WHY"}, rows)
 	})
 	page.bind(cmd, 20)
 	return cmd
@@ -206,7 +230,7 @@ func newReplayCommand(use, short string, ask func(*api.Client, context.Context, 
 		if flags.format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), r)
 		}
-		return writeFields(cmd.OutOrStdout(), "id", r.ID, "endpoint", r.Endpoint, "to", r.To, "state", r.State, "why", r.Reason,
-			"handled", fmt.Sprintf("%d of %d", r.Handled, r.Count), "failed", number(int(r.Failed)), "made", moment(r.CreatedAt), "ended", moment(r.EndedAt))
+		return writeFields(cmd.OutOrStdout(), "id", r.ID, "endpoint", r.Endpoint, "to", r.To, "events", strings.Join(r.Events, ", "), "where", r.Where, "rate", r.Rate,
+			"state", r.State, "why", r.Reason, "handled", became(&r), "made", moment(r.CreatedAt), "ended", moment(r.EndedAt))
 	})
 }

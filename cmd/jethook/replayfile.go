@@ -65,12 +65,9 @@ func toFile(ctx context.Context, client *api.Client, cmd *cobra.Command, spec *a
 	if ago, wrong := time.ParseDuration(spec.Until); wrong == nil { // the same time for all pages
 		x.query.Until = time.Now().Add(-ago).Format(time.RFC3339Nano)
 	}
-	last, err := client.Events(ctx, api.EventQuery{Page: api.Page{Limit: 1}})
-	if err != nil {
+	// What comes meanwhile is not waited for.
+	if x.query.Through, err = lastSequence(ctx, client); err != nil {
 		return err
-	}
-	if len(last.Data) > 0 {
-		x.query.Through = last.Data[0].Sequence // what comes meanwhile is not waited for
 	}
 	out := cmd.OutOrStdout()
 	if path != "-" {

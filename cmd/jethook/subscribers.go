@@ -161,6 +161,9 @@ is set, that is a credentials file.`,
 		if err != nil {
 			return err
 		}
+		if s.URL == "" {
+			fmt.Fprintln(cmd.ErrOrStderr(), "warning: it cannot connect, since the embedded server has no port: give nats.embedded.listen an address and start jethook again")
+		}
 		return writeSubscriber(cmd, &flags, &s)
 	})
 	cmd.Flags().StringSliceVar(&spec.Events, "events", nil, "a `PATTERN` of the events it gets, such as chip.>; may be repeated")

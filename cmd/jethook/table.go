@@ -37,14 +37,26 @@ func writeFields(w io.Writer, pairs ...string) error {
 func harmless(cells []string) []string {
 	shown := make([]string, len(cells))
 	for i, cell := range cells {
-		shown[i] = orDash(strings.Map(func(r rune) rune {
-			if !unicode.IsPrint(r) {
-				return '·'
-			}
-			return r
-		}, cell))
+		shown[i] = orDash(strings.Map(printable, cell))
 	}
 	return shown
+}
+
+// harmlessLines is harmless for a text of several lines.
+func harmlessLines(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return r
+		}
+		return printable(r)
+	}, text)
+}
+
+func printable(r rune) rune {
+	if !unicode.IsPrint(r) {
+		return '·'
+	}
+	return r
 }
 
 // moment is a time as --since takes it; empty for the zero time.

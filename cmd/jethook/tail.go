@@ -37,11 +37,16 @@ func newFollower(ctx context.Context, client *api.Client, of followFlags) (*foll
 	if of.since != "" {
 		return f, nil
 	}
-	last, err := client.Events(ctx, api.EventQuery{Page: api.Page{Limit: 1}})
-	if err == nil && len(last.Data) > 0 {
-		f.query.After = last.Data[0].Sequence
-	}
+	var err error
+	f.query.After, err = lastSequence(ctx, client)
 	return f, err
+}
+
+// lastSequence is that of the newest message of the key's environment, also where it
+// is no event; 0 where there was none yet.
+func lastSequence(ctx context.Context, client *api.Client) (uint64, error) {
+	now, err := client.Read(ctx, api.ReadQuery{Since: "0s"})
+	return now.Next, err
 }
 
 // each calls use with every event until ctx ends or use fails. A bridge that does
@@ -53,6 +58,7 @@ func (f *follower) each(ctx context.Context, complain func(error), use func(*api
 		var refused *api.Problem
 		switch {
 		case ctx.Err() != nil:
+			return ctx.Err()
 		case errors.As(err, &refused) && refused.Status < 500:
 			return err
 		case err != nil:
@@ -71,11 +77,9 @@ func (f *follower) each(ctx context.Context, complain func(error), use func(*api
 			if err := use(&page.Data[i]); err != nil {
 				return err
 			}
-			f.query.After, f.query.Since = page.Data[i].Sequence, ""
 		}
-		if err == nil {
-			f.query.After = max(f.query.After, page.Next)
-		}
+		// How long ago it began is another time in the next request.
+		f.query.After, f.query.Since = max(f.query.After, page.Next), ""
 	}
 	return ctx.Err()
 }

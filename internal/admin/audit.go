@@ -34,7 +34,7 @@ type changeData struct {
 // tell publishes that a request has changed something. It is told in the log as
 // well, should the bus not take it.
 func (h *Handler) tell(x *exchange, r *http.Request) {
-	if r.Method == http.MethodGet || r.Method == http.MethodHead || x.key.Env == "" || x.status >= http.StatusBadRequest || x.looked || x.Header().Get("Idempotency-Replayed") != "" {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || x.key.Env == "" || x.status >= http.StatusBadRequest || x.quiet || x.Header().Get("Idempotency-Replayed") != "" {
 		return
 	}
 	now := h.now().UTC()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/internal/event"
 )
 
 func TestWhoChangesWhatIsAnEventOnTheBus(t *testing.T) {
@@ -36,5 +37,22 @@ func TestWhoChangesWhatIsAnEventOnTheBus(t *testing.T) {
 		if got.Data != want || got.Type != list.Data[i].Type || strings.Contains(text, made.Key) {
 			t.Errorf("told %s, want %+v", text, want)
 		}
+	}
+}
+
+func TestWhatBecomesOfTakenEventsIsNoChange(t *testing.T) {
+	d := newPullDesk(t)
+	for name, body := range map[string]string{"extend": `,"by":"1m"`, "nack": `,"reason":"later"`, "ack": ""} {
+		d.publish(event.Prod, "order.paid", name)
+		taken := read[api.List[api.Taken]](d, http.MethodGet, pullPath+"events?wait=20s&limit=1", prodKey, "").Data
+		if len(taken) != 1 {
+			t.Fatalf("%d events, want one", len(taken))
+		}
+		if s := read[api.Settled](d, http.MethodPost, pullPath+name, prodKey, `{"tokens":["`+taken[0].Token+`"]`+body+`}`); s.Count != 1 {
+			t.Errorf("%s: %+v", name, s)
+		}
+	}
+	if list := read[api.List[api.Event]](d, http.MethodGet, "/v1/events?source=jethook", prodKey, ""); len(list.Data) != 0 {
+		t.Errorf("events tell of changes: %+v", list.Data)
 	}
 }

@@ -109,7 +109,7 @@ func (h *Handler) endpointAnswer(ctx context.Context, s fanout.Status, err error
 	case err != nil:
 		return nil, err
 	}
-	known := h.endpoints(exchangeOf(ctx).key.Env)[s.Name]
+	known := h.endpoint(s.Env, s.Name)
 	out := &endpointOutput{Status: http.StatusOK, Body: wireEndpoint(s, known)}
 	if known != nil && known.Entry != nil {
 		out.ETag = etag(known.Entry)
@@ -130,8 +130,16 @@ func (h *Handler) demandEndpoint(ctx context.Context, name string) error {
 	return err
 }
 
-// endpoints returns those that this process has, by name: of the file where both
-// have one.
+// endpoint returns the one of that name that this process has, nil for none: that
+// of the file where both have one.
+func (h *Handler) endpoint(env event.Env, name string) *managed.Listed[config.Endpoint] {
+	if found := h.config.Managed.EndpointsNamed(env, name); len(found) > 0 {
+		return &found[0]
+	}
+	return nil
+}
+
+// endpoints returns all that this process has, by name, as endpoint does.
 func (h *Handler) endpoints(env event.Env) map[string]*managed.Listed[config.Endpoint] {
 	known := make(map[string]*managed.Listed[config.Endpoint])
 	for _, l := range h.config.Managed.Endpoints() {

@@ -127,15 +127,21 @@ func (h *Handler) faced(f *face, env event.Env, l *managed.Listed[config.Endpoin
 	return shown
 }
 
-// allFaced shows all endpoints of the caller's environment, the oldest first.
+// allFaced shows all endpoints of the caller's environment, the oldest first. A key
+// for reading alone sees their urls as elsewhere; another sees them as they were
+// given, for a client of the provider's compares them.
 func (h *Handler) allFaced(ctx context.Context, f *face) []faced {
-	env := exchangeOf(ctx).key.Env
+	key := exchangeOf(ctx).key
 	var all []faced
-	for _, l := range h.endpoints(env) {
+	for _, l := range h.endpoints(key.Env) {
 		if l.Config.Pull {
 			continue // a provider posts events and has no word for it
 		}
-		all = append(all, h.faced(f, env, l))
+		shown := h.faced(f, key.Env, l)
+		if key.ReadOnly {
+			shown.url = masked(shown.url)
+		}
+		all = append(all, shown)
 	}
 	slices.SortFunc(all, func(a, b faced) int {
 		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.id.String(), b.id.String()))

@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -137,6 +139,26 @@ func TestAWrongRequestIsRefusedWithItsField(t *testing.T) {
 				t.Errorf("errors %v, want one of %s", p.Errors, c.field)
 			}
 		})
+	}
+}
+
+func TestARequestThatItsClientHasLeftIsNoError(t *testing.T) {
+	d := newDesk(t)
+	ctx, leave := context.WithCancel(t.Context())
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/events/read?wait=20s", nil)
+	r.Header.Set("Authorization", "Bearer "+prodKey)
+	leave()
+	d.ServeHTTP(httptest.NewRecorder(), r)
+	if logs := d.logs.String(); strings.Contains(logs, "level=WARN") || !strings.Contains(logs, "status=499") {
+		t.Errorf("logged as\n%s", logs)
+	}
+}
+
+func TestABodyThatDoesNotSayThatItIsJSONIsRefusedWithWhatToSay(t *testing.T) {
+	d := newDesk(t)
+	w := d.ask(http.MethodPost, "/v1/keys", prodKey, `{"name": "deploy"}`, "Content-Type", "application/x-www-form-urlencoded")
+	if p := d.refused(w, http.StatusUnsupportedMediaType, "unsupported_media_type"); !strings.Contains(p.Detail, "application/json") {
+		t.Errorf("detail %q, want it to say application/json", p.Detail)
 	}
 }
 

@@ -30,7 +30,7 @@ func replicas(t *testing.T) (all [2]*desk) {
 		}
 		store, err := managed.Open(t.Context(), managed.Config{
 			Bus: first.bus, Vault: secrets, Logger: slog.New(slog.DiscardHandler),
-			Check: func(*config.Config) error { return nil }, Resolve: func(context.Context, string) error { return nil }, Changed: func() {},
+			Check: func(*config.Config) error { return nil }, Resolve: func(context.Context, string) error { return nil }, Changed: func(managed.Entry) {},
 		}, file)
 		if err != nil {
 			t.Fatal(err)

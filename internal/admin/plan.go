@@ -73,7 +73,7 @@ func (h *Handler) plan(ctx context.Context, in *struct {
 	RawBody []byte
 },
 ) (*output[api.List[api.Change]], error) {
-	exchangeOf(ctx).looked = true
+	exchangeOf(ctx).quiet = true
 	document, err := documentOf(in.RawBody)
 	if err != nil {
 		return nil, err

@@ -45,10 +45,13 @@ const (
 	keyReused        code = "idempotency_key_reused"
 	underWay         code = "request_under_way"
 	bodyTooLarge     code = "body_too_large"
+	bodyTooSlow      code = "body_too_slow"
+	notJSON          code = "unsupported_media_type"
 	invalid          code = "invalid"
 	tooManyFailures  code = "too_many_failures"
 	tooManyWaiting   code = "too_many_waiting"
 	otherKind        code = "endpoint_of_other_kind"
+	replayOver       code = "replay_over"
 	internal         code = "internal"
 	unavailable      code = "bus_unavailable"
 )
@@ -80,10 +83,13 @@ var titles = map[code]struct {
 	keyReused:        {http.StatusConflict, "Idempotency-Key reused"},
 	underWay:         {http.StatusConflict, "Request under way"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},
+	bodyTooSlow:      {http.StatusRequestTimeout, "Body too slow"},
+	notJSON:          {http.StatusUnsupportedMediaType, "Content type not supported"},
 	invalid:          {http.StatusUnprocessableEntity, "Request not valid"},
 	tooManyFailures:  {http.StatusTooManyRequests, "Too many failed attempts"},
 	tooManyWaiting:   {http.StatusTooManyRequests, "Too many requests wait"},
 	otherKind:        {http.StatusConflict, "Endpoint of the other kind"},
+	replayOver:       {http.StatusConflict, "Replay over"},
 	internal:         {http.StatusInternalServerError, "Internal error"},
 	unavailable:      {http.StatusServiceUnavailable, "Bus not available"},
 }
@@ -182,6 +188,10 @@ func frameworkProblem(found *huma.ErrorModel) *problem {
 	case http.StatusUnprocessableEntity:
 	case http.StatusRequestEntityTooLarge:
 		p = refuse(bodyTooLarge, "The body is larger than 64 KiB, or that of a plan than 4 MiB.")
+	case http.StatusRequestTimeout:
+		p = refuse(bodyTooSlow, "The body did not arrive in time.")
+	case http.StatusUnsupportedMediaType:
+		return refuse(notJSON, "The body is to be JSON, and the header Content-Type to say so: application/json.")
 	case http.StatusInternalServerError:
 		p = refuse(internal, "Something went wrong; the log has it under this request_id.")
 	default:

@@ -22,7 +22,7 @@ func (h *Handler) pullRoutes(of huma.API) {
 
 type pullQuery struct {
 	EndpointPath
-	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"At most so many, and no more than the endpoint's concurrency are out at once."`
+	Limit int    `query:"limit" minimum:"1" maximum:"100" default:"20" doc:"At most so many, and no more than the endpoint's concurrency are out at once, which replicas that are asked in the same moment count each for themselves."`
 	Wait  string `query:"wait" maxLength:"16" doc:"How long to wait for one where there is none, at most 25s." example:"20s"`
 }
 
@@ -56,8 +56,11 @@ func (h *Handler) pull(ctx context.Context, q *pullQuery) (*output[api.List[api.
 	return listed(shown, len(taken) == q.Limit), nil
 }
 
-// pulled finds an endpoint whose events are pulled.
+// pulled finds an endpoint whose events are pulled. What is asked about them
+// changes nothing that is managed: were it told as an event, an endpoint that gets
+// such events would never come to an end.
 func (h *Handler) pulled(ctx context.Context, name string) (deliver.Endpoint, error) {
+	exchangeOf(ctx).quiet = true
 	e, pulled, err := h.config.Directory.Pulled(exchangeOf(ctx).key.Env, h.nameOf(ctx, name))
 	if err != nil {
 		return e, noEndpoint()

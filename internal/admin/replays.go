@@ -77,8 +77,8 @@ func (h *Handler) createReplay(ctx context.Context, in *struct{ Body api.ReplayS
 }
 
 func wireReplay(r fanout.Replay) api.Replay {
-	shown := api.Replay{ID: replayID + r.ID, Endpoint: r.Endpoint, To: r.To, Secret: r.Secret, Failed: r.Failed, Env: string(r.Env), Events: []string{}, Where: r.Where, State: string(r.State), Reason: r.Reason,
-		Count: r.Count, Handled: r.Handed, First: r.Begin, Last: r.End, CreatedAt: r.CreatedAt, EndedAt: r.EndedAt}
+	shown := api.Replay{ID: replayID + r.ID, Endpoint: r.Endpoint, To: r.To, Secret: r.Secret, Env: string(r.Env), Events: []string{}, Where: r.Where, State: string(r.State), Reason: r.Reason,
+		Count: r.Count, Handled: r.Handed, Delivered: r.Delivered, Filtered: r.Filtered, Failed: r.Failed, First: r.Begin, Last: r.End, CreatedAt: r.CreatedAt, EndedAt: r.EndedAt}
 	for _, p := range r.Events {
 		shown.Events = append(shown.Events, string(p))
 	}
@@ -109,6 +109,9 @@ func (h *Handler) listReplays(ctx context.Context, q *struct{ Page }) (*output[a
 func replayAnswer(r fanout.Replay, err error) (*output[api.Replay], error) {
 	if errors.Is(err, bus.ErrNotFound) {
 		return nil, refuse(notFound, "There is no replay of that id in this environment.")
+	}
+	if errors.Is(err, fanout.ErrReplayOver) {
+		return nil, refuse(replayOver, "The replay is over: "+string(r.State)+". To deliver its events once more, make another one.")
 	}
 	return answered(wireReplay(r), err)
 }

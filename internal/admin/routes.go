@@ -149,7 +149,7 @@ func remove(id, path, summary string) huma.Operation {
 }
 
 // statuses are the refusals that every operation may have.
-var statuses = []int{400, 401, 403, 404, 409, 412, 413, 422, 429, 500, 503}
+var statuses = []int{400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 429, 500, 503}
 
 // register adds an operation. Whatever error its handler returns becomes a
 // problem, and its cause goes to the log.

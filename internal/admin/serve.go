@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,9 +21,13 @@ type exchange struct {
 	key    Key
 	from   netip.Addr // who asks
 	status int
-	looked bool  // it has changed nothing, whatever its method
+	quiet  bool  // it has changed nothing that is managed, whatever its method
 	cause  error // what the caller was not told
 }
+
+// statusLeft is logged of a request that its client has not waited for, as others
+// do: nothing has failed.
+const statusLeft = 499
 
 type exchangeKey struct{}
 
@@ -51,11 +56,14 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // ServeHTTP answers a request: key first, so that strangers learn of nothing.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	begun := h.now()
+	begun, asked := h.now(), r.Context()
 	x := &exchange{ResponseWriter: w, id: newRequestID()}
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			x.fail(&problem{code: internal, detail: "Something went wrong; the log has it under this request_id.", cause: fmt.Errorf("panic: %v", panicked)})
+		}
+		if errors.Is(x.cause, context.Canceled) && asked.Err() != nil {
+			x.status = statusLeft
 		}
 		h.log(x, r, h.now().Sub(begun))
 		h.tell(x, r)
@@ -131,7 +139,7 @@ func (h *Handler) log(x *exchange, r *http.Request, took time.Duration) {
 	switch {
 	case x.status >= http.StatusInternalServerError, x.status == http.StatusUnauthorized, x.status == http.StatusForbidden, x.status == http.StatusTooManyRequests:
 		level = slog.LevelWarn
-	case r.Method != http.MethodGet:
+	case r.Method != http.MethodGet && !x.quiet:
 		level = slog.LevelInfo
 	}
 	attributes := []slog.Attr{

@@ -86,7 +86,7 @@ func newDesk(t *testing.T) *desk {
 	}
 	store, err := managed.Open(t.Context(), managed.Config{
 		Bus: b, Vault: vault.New(vault.Config{Bus: b, File: t.TempDir() + "/keyset.json"}), Logger: slog.New(slog.DiscardHandler),
-		Check: func(*config.Config) error { return nil }, Resolve: func(context.Context, string) error { return nil }, Changed: func() {},
+		Check: func(*config.Config) error { return nil }, Resolve: func(context.Context, string) error { return nil }, Changed: func(managed.Entry) {},
 	}, file)
 	if err != nil {
 		t.Fatal(err)

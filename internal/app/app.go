@@ -72,19 +72,19 @@ type App struct {
 
 	readiness readiness
 
-	changed chan struct{} // something was made over the API
+	woken chan struct{} // tells follow that something has changed
 
 	keysetChanged chan struct{}
 	keysetState   atomic.Pointer[keysetState] // for /readyz
 
 	mu     sync.Mutex // held while a configuration or a change is put into force
 	config *config.Config
-	warned map[Warning]bool // what the log says of the lists in force
+	stale  bool // the stages may have other lists than what is listed but for what has changed
 
-	listing sync.Mutex // held while the directory is told of the lists
-
-	toldMu sync.Mutex
-	told   map[uuid.UUID]string // why an entry is not in force, by its ID
+	listing sync.Mutex // held while the lists are changed, and the directory is told of them
+	lists   *assembly
+	changed map[fanout.Name]bool // since they were applied
+	told    map[uuid.UUID]string // why an entry is not in force, by its ID
 }
 
 // New opens the bus and the listeners and puts the configuration into force;
@@ -94,7 +94,7 @@ func New(ctx context.Context, c *config.Config, options Options) (a *App, err er
 	if err := Check(c); err != nil {
 		return nil, err
 	}
-	a = &App{options: options, started: c, config: c, changed: make(chan struct{}, 1), keysetChanged: make(chan struct{}, 1), told: make(map[uuid.UUID]string)}
+	a = &App{options: options, started: c, config: c, woken: make(chan struct{}, 1), changed: make(map[fanout.Name]bool), keysetChanged: make(chan struct{}, 1), told: make(map[uuid.UUID]string)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())

@@ -113,14 +113,12 @@ func serverTLSProblems(t config.ServerTLS) map[string]error {
 	return problems
 }
 
-// clampBodies lowers what sources accept to what the bus takes, so that a body
-// it would never store is refused as too large instead of asked for again.
-func (a *App) clampBodies(sources []ingest.Source) {
-	for i, largest := 0, a.bus.MaxBody(); i < len(sources); i++ {
-		if sources[i].MaxBody > largest {
-			a.options.Logger.Warn("the bus takes smaller bodies than max_body; raise max_payload of the NATS servers",
-				"source", sources[i].Name, "max_body", sources[i].MaxBody, "limit", largest)
-			sources[i].MaxBody = largest
-		}
+// clampBody lowers what a source accepts to what the bus takes, so that a body it
+// would never store is refused as too large instead of asked for again.
+func (a *App) clampBody(source *ingest.Source) {
+	if largest := a.bus.MaxBody(); source.MaxBody > largest {
+		a.options.Logger.Warn("the bus takes smaller bodies than max_body; raise max_payload of the NATS servers",
+			"source", source.Name, "max_body", source.MaxBody, "limit", largest)
+		source.MaxBody = largest
 	}
 }

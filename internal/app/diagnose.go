@@ -57,7 +57,7 @@ func Diagnose(ctx context.Context, c *config.Config) ([]Finding, error) {
 	defer cancel()
 	found := []Finding{{Check: "configuration", Verdict: Fine}}
 	for _, w := range Warnings(c) {
-		found = append(found, Finding{"configuration", w.Pos.String(), Doubtful, w.By + ": " + w.Pattern + ": " + w.Text})
+		found = append(found, Finding{"configuration", w.Pos.String(), Doubtful, w.String()})
 	}
 	process, running := diagnoseProcess(ctx, c.Listen.Ops)
 	found = append(found, process)

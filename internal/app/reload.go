@@ -25,8 +25,9 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 		a.options.Logger.Warn("these settings changed and take effect when jethook is started again", "keys", fixed)
 	}
 	if err := a.apply(ctx, c); err != nil {
-		a.managed.SetFile(a.config)
-		return errors.Join(err, a.guard.Allow(a.config.Deliver.AllowNetworks))
+		err = errors.Join(err, a.assemble(a.config), a.guard.Allow(a.config.Deliver.AllowNetworks))
+		a.wake() // some stages may have the new lists
+		return err
 	}
 	a.config = c
 	a.options.Logger.Info("configuration is in force", "sources", len(c.Sources), "endpoints", len(c.Endpoints), "subscribers", len(c.Subscribers))
@@ -35,8 +36,10 @@ func (a *App) Reload(ctx context.Context, c *config.Config) error {
 
 // apply puts a configuration into force.
 func (a *App) apply(ctx context.Context, c *config.Config) error {
-	a.managed.SetFile(c)
-	a.warned = nil // a new file is warned of anew
+	if err := a.assemble(c); err != nil {
+		return err
+	}
+	a.warn(a.inForce())
 	if err := a.guard.Allow(c.Deliver.AllowNetworks); err != nil {
 		return err
 	}
@@ -46,34 +49,13 @@ func (a *App) apply(ctx context.Context, c *config.Config) error {
 		}
 	}
 	a.client.Close() // connections that are open were checked against the networks before
-	if err := a.applyLists(ctx, c); err != nil {
+	if err := a.applyLists(ctx); err != nil {
 		return err
 	}
 	if a.admin != nil {
 		return a.applyKeys(ctx, c)
 	}
 	return nil
-}
-
-// applyLists gives each stage its part of the lists. Sources come last, so that
-// an event of a new source finds the endpoints that want it.
-func (a *App) applyLists(ctx context.Context, c *config.Config) error {
-	all, err := a.assemble()
-	if err != nil {
-		return err
-	}
-	a.warn()
-	if a.registry != nil {
-		if err := a.registry.Apply(ctx, all.endpoints, all.subscribers); err != nil {
-			return err
-		}
-	}
-	if c.NATS.UseEmbedded() && c.NATS.Embedded.Listen != "" {
-		if err := a.bus.SetUsers(all.users); err != nil {
-			return err
-		}
-	}
-	return a.list()
 }
 
 // fixedNATS is what cannot change: of the certificates, whether there are any.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/managed"
 	"github.com/jethook/jethook/internal/provider"
@@ -13,17 +14,34 @@ import (
 // Warning is of something that may be meant.
 type Warning struct {
 	Text        string
-	By, Pattern string // the endpoint or subscriber, and what it selects
+	By, Pattern string // the endpoint or subscriber, and what it selects, where that is meant
 	Env         event.Env
 	Pos         config.Position
+}
+
+// String says what the warning is about, and the warning.
+func (w Warning) String() string {
+	if w.Pattern == "" {
+		return w.By + ": " + w.Text
+	}
+	return w.By + ": " + w.Pattern + ": " + w.Text
 }
 
 // maxWarned bounds the lines in the log that one change of the lists brings.
 const maxWarned = 50
 
+// unreachable warns of a subscriber where withoutPort.
+const unreachable = "no subscriber can connect, since the embedded server has no port; give nats.embedded.listen an address, such as 127.0.0.1:4222"
+
+// withoutPort reports whether there is a server that subscribers cannot connect to.
+func withoutPort(c *config.Config) bool {
+	return c.NATS.UseEmbedded() && c.NATS.Embedded.Listen == ""
+}
+
 // Warnings finds the patterns that select nothing which this configuration
 // receives: the source is in another environment, or in another process, or its
-// provider has no such event as far as its preset knows, or a typing error.
+// provider has no such event as far as its preset knows, or a typing error. And it
+// finds the subscribers that cannot connect.
 func Warnings(c *config.Config) []Warning {
 	presets := make(map[string]provider.Preset) // to look it up takes a while
 	sources := make(map[string]warnedSource, len(c.Sources))
@@ -50,6 +68,9 @@ func Warnings(c *config.Config) []Warning {
 	}
 	for _, s := range c.Subscribers {
 		look(s.Name, s.Env, s.Events, s.Pos.Key)
+		if withoutPort(c) {
+			all = append(all, Warning{Text: unreachable, By: s.Name, Env: event.Env(s.Env), Pos: s.Pos})
+		}
 	}
 	return all
 }
@@ -79,31 +100,54 @@ func warningOf(sources map[string]warnedSource, env, pattern string) string {
 	return ""
 }
 
-// warn logs what there is to be warned of in the lists in force, of the file and
-// of the API together, and was not before.
-func (a *App) warn() {
-	inForce := new(config.Config)
-	inForce.Sources = valid(a.managed.Sources())
-	inForce.Endpoints = valid(a.managed.Endpoints())
-	inForce.Subscribers = valid(a.managed.Subscribers())
-	warned := make(map[Warning]bool)
-	var news []Warning
-	for _, w := range Warnings(inForce) {
-		w.Pos = config.Position{} // moves with the file, and is not news
-		if !a.warned[w] && !warned[w] {
-			news = append(news, w)
+// warn logs what may be meant.
+func (a *App) warn(c *config.Config) {
+	all := Warnings(c)
+	for _, w := range all[:min(len(all), maxWarned)] {
+		if w.Pattern == "" {
+			a.options.Logger.Warn(w.Text, "by", w.By, event.AttrEnv, w.Env)
+		} else {
+			a.options.Logger.Warn("a pattern selects nothing", "by", w.By, event.AttrEnv, w.Env, "pattern", w.Pattern, "reason", w.Text)
 		}
-		warned[w] = true
 	}
-	for _, w := range news[:min(len(news), maxWarned)] {
-		a.options.Logger.Warn("a pattern selects nothing", "by", w.By, event.AttrEnv, w.Env, "pattern", w.Pattern, "reason", w.Text)
+	if more := len(all) - maxWarned; more > 0 {
+		a.options.Logger.Warn("there is more to be warned of", "count", more)
 	}
-	if more := len(news) - maxWarned; more > 0 {
-		a.options.Logger.Warn("more patterns select nothing", "count", more)
-	}
-	a.warned = warned
 }
 
+// inForce is the lists of the file with what was made over the API.
+func (a *App) inForce() *config.Config {
+	return &config.Config{NATS: a.started.NATS,
+		Sources: valid(a.managed.Sources()), Endpoints: valid(a.managed.Endpoints()), Subscribers: valid(a.managed.Subscribers())}
+}
+
+// inForceOf is inForce of endpoints and subscribers that have one of these names,
+// and of the sources that they name.
+func (a *App) inForceOf(names []fanout.Name) *config.Config {
+	c := &config.Config{NATS: a.started.NATS}
+	var patterns []string
+	for _, name := range names {
+		for _, e := range valid(a.managed.EndpointsNamed(name.Env, name.Name)) {
+			c.Endpoints, patterns = append(c.Endpoints, e), append(patterns, e.Events...)
+		}
+		for _, s := range valid(a.managed.SubscribersNamed(name.Env, name.Name)) {
+			c.Subscribers, patterns = append(c.Subscribers, s), append(patterns, s.Events...)
+		}
+	}
+	looked := make(map[string]bool)
+	for _, pattern := range patterns {
+		source, _, _ := strings.Cut(pattern, ".")
+		for _, env := range event.Envs() {
+			if !looked[source] {
+				c.Sources = append(c.Sources, valid(a.managed.SourcesNamed(env, source))...)
+			}
+		}
+		looked[source] = true
+	}
+	return c
+}
+
+// valid are those that are in force.
 func valid[T config.Source | config.Endpoint | config.Subscriber](all []managed.Listed[T]) []T {
 	found := make([]T, 0, len(all))
 	for _, l := range all {

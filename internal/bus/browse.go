@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/event"
 )
 
 // Range selects messages of a stream, for looking at them. No cursor but the
@@ -54,6 +56,10 @@ const (
 	maxRegresses = 5
 )
 
+// errMissed means that messages did not come here, as when the connection was lost:
+// the server hands out each to a look once, and numbers them.
+var errMissed = fmt.Errorf("%w: messages were lost on their way", event.ErrUnavailable)
+
 // Newest returns limit messages of a range, the newest first, after leaving out
 // the offset newest, and whether there are more. A stream can be read forwards
 // only: the place to begin at is looked for by counting.
@@ -88,13 +94,28 @@ func (b *Bus) Newest(ctx context.Context, r Range, offset, limit int) (messages 
 }
 
 // Each visits the messages of a range, the oldest first, until visit returns
-// false or what was there when it began has been seen.
+// false or what was there when it began has been seen. It leaves out none: where one
+// does not come, the error says so.
 func (b *Bus) Each(ctx context.Context, r Range, visit func(Message) bool) error {
 	v, err := b.view(ctx, r)
 	if err != nil || v.first >= v.end {
 		return err
 	}
 	return v.read(ctx, v.first, visit)
+}
+
+// Count returns how many messages of a range there are up to a sequence.
+func (b *Bus) Count(ctx context.Context, r Range, through uint64) (uint64, error) {
+	v, err := b.view(ctx, r)
+	if err != nil || v.first >= v.end || v.first > through {
+		return 0, err
+	}
+	all, err := v.count(ctx, v.first)
+	if err != nil {
+		return 0, err
+	}
+	beyond, err := v.count(ctx, min(through+1, v.end))
+	return all - min(all, beyond), err
 }
 
 // SequenceAt returns the sequence of the first message of a stream stored at that
@@ -199,15 +220,17 @@ func (v *view) read(ctx context.Context, from uint64, visit func(Message) bool) 
 	}
 	defer v.close(ctx, consumer)
 	atOnce := uint64(cmp.Or(v.Batch, browseBatch))
-	for pending > 0 {
-		batch, err := consumer.Fetch(int(min(pending, atOnce)), jetstream.FetchMaxWait(browseWait))
+	for seen := uint64(0); seen < pending; {
+		batch, err := consumer.Fetch(int(min(pending-seen, atOnce)), jetstream.FetchMaxWait(browseWait))
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", v.Stream, err)
 		}
-		got := uint64(0)
+		before := seen
 		for raw := range batch.Messages() {
-			got++
-			m, err := message(raw)
+			m, number, err := message(raw)
+			if seen++; err == nil && number != seen {
+				err = errMissed
+			}
 			if err != nil {
 				return fmt.Errorf("read stream %s: %w", v.Stream, err)
 			}
@@ -218,10 +241,22 @@ func (v *view) read(ctx context.Context, from uint64, visit func(Message) bool) 
 		if err := errors.Join(batch.Error(), context.Cause(ctx)); err != nil {
 			return fmt.Errorf("read stream %s: %w", v.Stream, err)
 		}
-		if got == 0 {
-			return nil // the rest has been removed meanwhile
+		if seen == before {
+			return v.ended(ctx, consumer, seen)
 		}
-		pending -= min(pending, got)
+	}
+	return nil
+}
+
+// ended returns nil where a read that has seen so many messages and gets nothing more
+// has had all there are: the rest has been removed meanwhile.
+func (v *view) ended(ctx context.Context, consumer jetstream.Consumer, seen uint64) error {
+	info, err := consumer.Info(ctx)
+	if err == nil && (info.Delivered.Consumer != seen || info.NumPending > 0) {
+		err = errMissed
+	}
+	if err != nil {
+		return fmt.Errorf("read stream %s: %w", v.Stream, err)
 	}
 	return nil
 }
@@ -275,15 +310,16 @@ func (v *view) close(ctx context.Context, consumer jetstream.Consumer) {
 	_ = v.stream.DeleteConsumer(ctx, consumer.CachedInfo().Name)
 }
 
-func message(raw jetstream.Msg) (Message, error) {
+// message returns a message and its number among those of the look.
+func message(raw jetstream.Msg) (m Message, number uint64, err error) {
 	at, err := raw.Metadata()
 	if err != nil {
-		return Message{}, err
+		return m, 0, err
 	}
-	m := Message{Subject: raw.Subject(), Header: raw.Headers(), Data: raw.Data(), Size: len(raw.Data()),
+	m = Message{Subject: raw.Subject(), Header: raw.Headers(), Data: raw.Data(), Size: len(raw.Data()),
 		Sequence: at.Sequence.Stream, Time: at.Timestamp}
 	if size, err := strconv.Atoi(m.Header.Get(headerMsgSize)); err == nil {
 		m.Size = size
 	}
-	return m, nil
+	return m, at.Sequence.Consumer, nil
 }

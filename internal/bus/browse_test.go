@@ -121,9 +121,69 @@ func TestARangeIsBoundByTheTimeOfStoring(t *testing.T) {
 	}); err != nil || !slices.Equal(seen, []uint64{13, 14}) {
 		t.Errorf("visited %v, %v, want 13 and 14", seen, err)
 	}
+	for through, want := range map[uint64]uint64{11: 0, 12: 0, 13: 1, 14: 2, 99: 3} {
+		got, err := b.Count(t.Context(), Range{Stream: StreamName(event.Test), Since: at(11), Until: at(16), After: 12}, through)
+		if err != nil || got != want {
+			t.Errorf("counted %d up to %d, %v, want %d", got, through, err, want)
+		}
+	}
 	r.Since, r.Until = time.Now().Add(time.Hour), time.Time{}
 	if got, _, err := b.Events(t.Context(), r, 0, 100); err != nil || len(got) != 0 {
 		t.Errorf("of the future: got %d events, %v, want none", len(got), err)
+	}
+}
+
+func TestALookThatMissesAMessageSaysSo(t *testing.T) {
+	t.Parallel() // it waits for what does not come
+	b := open(t, embedded(t.TempDir(), Process))
+	fillEvents(t, b, 6)
+	stream, err := b.JetStream().Stream(t.Context(), StreamName(event.Test))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, missed := range map[string]int{"one in between": 1, "all that follow": 4} {
+		var seen []uint64
+		err := b.Each(t.Context(), Range{Stream: StreamName(event.Test), Batch: 2}, func(m Message) bool {
+			if seen = append(seen, m.Sequence); len(seen) != 2 {
+				return true
+			}
+			for look := range stream.ConsumerNames(t.Context()).Name() { // the only one
+				consumer, err := stream.Consumer(t.Context(), look)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for range missed { // handed out, and not to the look
+					if _, err := consumer.Next(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			return true
+		})
+		if !errors.Is(err, event.ErrUnavailable) || !slices.Equal(seen, []uint64{1, 2}) {
+			t.Errorf("%s: visited %v, %v, want 1 and 2 and an error", name, seen, err)
+		}
+	}
+}
+
+func TestALookEndsWhereTheRestIsRemoved(t *testing.T) {
+	t.Parallel() // it waits for what does not come
+	b := open(t, embedded(t.TempDir(), Process))
+	fillEvents(t, b, 6)
+	stream, err := b.JetStream().Stream(t.Context(), StreamName(event.Test))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen []uint64
+	if err := b.Each(t.Context(), Range{Stream: StreamName(event.Test), Batch: 2}, func(m Message) bool {
+		if seen = append(seen, m.Sequence); len(seen) == 2 {
+			if err := stream.Purge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return true
+	}); err != nil || !slices.Equal(seen, []uint64{1, 2}) {
+		t.Errorf("visited %v, %v, want 1 and 2", seen, err)
 	}
 }
 

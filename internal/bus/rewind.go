@@ -70,8 +70,8 @@ func (b *Bus) rewindKept(ctx context.Context, of jetstream.Stream, name string, 
 	b.cursors.mu.Lock()
 	defer b.cursors.mu.Unlock()
 	if entry, parked := b.cursors.parked[stream][name]; parked {
-		if to > entry.Floor+1 {
-			return ErrAhead
+		if err := behind(entry.Floor, to); err != nil {
+			return err
 		}
 		entry.Floor, entry.Settled, entry.Last = to-1, nil, nil
 		b.cursors.park(stream, name, entry)
@@ -86,6 +86,15 @@ func (b *Bus) rewindKept(ctx context.Context, of jetstream.Stream, name string, 
 	})
 }
 
+// behind checks that a durable with that floor skips nothing where it goes on at a
+// sequence.
+func behind(floor, to uint64) error {
+	if to == 0 || to > floor+1 {
+		return ErrAhead
+	}
+	return nil
+}
+
 // moveBack checks that a durable the server knows is moved back, and not on.
 func (b *Bus) moveBack(ctx context.Context, of jetstream.Stream, name string, to uint64,
 	move func(context.Context, jetstream.Stream, jetstream.ConsumerConfig, uint64) error,
@@ -97,8 +106,8 @@ func (b *Bus) moveBack(ctx context.Context, of jetstream.Stream, name string, to
 	if err != nil {
 		return err
 	}
-	if to == 0 || to > found.CachedInfo().AckFloor.Stream+1 {
-		return ErrAhead
+	if err := behind(found.CachedInfo().AckFloor.Stream, to); err != nil {
+		return err
 	}
 	return move(ctx, of, found.CachedInfo().Config, to)
 }

@@ -50,6 +50,11 @@ func TestADurableThatIsParkedIsRewound(t *testing.T) {
 	settle(t, b, 6, 5, 6, 7, 8, 9, 10)
 	expect(t, "parked", park(t, b), true)
 	expect(t, "place", placeOf(t, b).Last, uint64(10))
+	for _, to := range []uint64{0, 12} {
+		if err := b.Rewind(t.Context(), "EVENTS_PROD", billing, to); !errors.Is(err, ErrAhead) {
+			t.Errorf("rewinding to %d says %v, want %v", to, err, ErrAhead)
+		}
+	}
 	rewind(t, b, 9)
 	expect(t, "still parked", len(parkedOf(t, b)), 0)
 	l.end(l.kept(), false)

@@ -196,38 +196,46 @@ func (g *gate) export() error {
 func (g *gate) guard(ctx context.Context, logger *slog.Logger) {
 	ticker := time.NewTicker(crowdPause)
 	defer ticker.Stop()
+	var sent map[uint64]int64 // at the last look, by connection
 	for {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
-		if g.server.GlobalAccount().NumPendingAllResponses() <= maxAnswers {
+		pending := g.server.GlobalAccount().NumPendingAllResponses()
+		if pending <= maxAnswers/2 {
+			sent = nil
 			continue
 		}
-		busiest, err := g.busiest()
-		if err == nil && busiest.Cid != 0 {
+		busiest, now, err := g.busiest(sent)
+		if err == nil && sent != nil && pending > maxAnswers && busiest.Cid != 0 {
 			logger.Warn("subscriber sends more requests than can be answered and is disconnected", "account", busiest.Account, "address", busiest.IP)
 			err = g.server.DisconnectClientByID(busiest.Cid)
 		}
 		if err != nil {
 			logger.Warn("subscriber that sends too many requests cannot be disconnected", "error", err)
 		}
+		sent = now
 	}
 }
 
-// busiest is the user's connection that has sent the most.
-func (g *gate) busiest() (busiest server.ConnInfo, err error) {
-	connections, err := g.server.Connz(&server.ConnzOptions{Username: true, Sort: server.ByInMsgs, Limit: maxConnections})
+// busiest is the user's connection that has sent the most since another look, which
+// returned how much each had sent until then.
+func (g *gate) busiest(sent map[uint64]int64) (busiest server.ConnInfo, now map[uint64]int64, err error) {
+	connections, err := g.server.Connz(&server.ConnzOptions{Username: true, Limit: maxConnections})
 	if err != nil {
-		return busiest, err
+		return busiest, nil, err
 	}
+	now = make(map[uint64]int64)
+	most := int64(0)
 	for _, c := range connections.Conns {
-		if c.AuthorizedUser != g.public && c.InMsgs > busiest.InMsgs {
-			busiest = *c
+		now[c.Cid] = c.InMsgs
+		if more := c.InMsgs - sent[c.Cid]; c.AuthorizedUser != g.public && more > most {
+			busiest, most = *c, more
 		}
 	}
-	return busiest, nil
+	return busiest, now, nil
 }
 
 // disconnect ends the connections of some keys.

@@ -305,9 +305,26 @@ func TestWhatASubscriberHasAnsweredElsewhereReachesNothing(t *testing.T) {
 func TestUsersChangeWhileTheServerRuns(t *testing.T) {
 	first, firstKey := subscriber(t, "ledger")
 	second, secondKey := subscriber(t, "mailer")
-	b := listening(t, first)
-	if err := b.SetUsers([]User{second}); err != nil {
+	third, thirdKey := subscriber(t, "audit")
+	b := listening(t, first, third)
+	lost := make(chan string, 10)
+	for name, key := range map[string]nats.Option{"ledger": firstKey, "audit": thirdKey} {
+		conn, err := nats.Connect(b.Addr().String(), key, nats.NoReconnect(), nats.DisconnectErrHandler(func(*nats.Conn, error) { lost <- name }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if err := b.SetUsers([]User{second, third}); err != nil {
 		t.Fatal(err)
+	}
+	select {
+	case name := <-lost:
+		if name != "ledger" {
+			t.Errorf("%s is disconnected, want ledger", name)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a user that is gone is connected still")
 	}
 	if conn, err := nats.Connect(b.Addr().String(), firstKey); err == nil {
 		conn.Close()
@@ -319,6 +336,43 @@ func TestUsersChangeWhileTheServerRuns(t *testing.T) {
 	}
 	conn.Close()
 	publish(t, b, numbered(1)) // the bridge's own connections go on
+	if len(lost) > 0 {
+		t.Errorf("%s is disconnected too", <-lost)
+	}
+}
+
+func TestTheBusiestIsWhoSendsTheMostNow(t *testing.T) {
+	old, oldKey := subscriber(t, "ledger")
+	flood, floodKey := subscriber(t, "mailer")
+	b := listening(t, old, flood)
+	g := b.gate
+	send := func(conn *nats.Conn, name string, count int) {
+		for range count {
+			if err := conn.PublishRequest(nextOf+name, InboxPrefix(name)+".x", []byte(`{"batch":1,"no_wait":true}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	veteran, _ := connected(t, b, "ledger", oldKey)
+	newcomer, _ := connected(t, b, "mailer", floodKey)
+	send(veteran, "ledger", 1000)
+	var sent map[uint64]int64
+	eventually(t, "it is known what was sent", func() bool {
+		busiest, now, err := g.busiest(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = now
+		return busiest.InMsgs == 1000
+	})
+	send(newcomer, "mailer", 10)
+	eventually(t, "who has sent less in all, and more since, is the busiest", func() bool {
+		busiest, _, err := g.busiest(sent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return busiest.AuthorizedUser == flood.NKeys[0]
+	})
 }
 
 func TestAKeyThatIsNoUsersIsRefusedWithTheRemedy(t *testing.T) {

@@ -363,3 +363,23 @@ func TestAnEndpointIsSeenThroughEveryFace(t *testing.T) {
 		t.Errorf("after a change through CHIP's face the events are %s", got)
 	}
 }
+
+func TestAKeyForReadingAloneSeesNoQueryOfAURL(t *testing.T) {
+	t.Parallel()
+	b := provided(t)
+	yes := true
+	made := done[api.Key](t)(b.manager(prodKey).CreateKey(t.Context(), api.KeySpec{ReadOnly: &yes}))
+	const address = "https://example.com/events?token=hush"
+	if status, v := b.ask(t, "POST", "/clink/api/webhook/endpoints", `{"url": "`+address+`", "events": ["order.succeeded"]}`, asClink(prodKey)); status != 200 {
+		t.Fatalf("made: %d %v", status, v)
+	}
+	for _, path := range []string{"/clink/api/webhook/endpoints", "/chip/webhooks/", "/diddo/webhook"} {
+		for key, sees := range map[string]bool{prodKey: true, made.Key: false} {
+			header := asBearer(key)
+			header.Set("X-Timestamp", strconv.FormatInt(time.Now().UnixMilli(), 10))
+			if a := b.do("GET", b.url("admin", "/compat"+path), header, nil); a.status != 200 || strings.Contains(a.body, address) != sees || !strings.Contains(a.body, "https://example.com/events?token=") {
+				t.Errorf("%s: %d %s, want the query shown: %v", path, a.status, a.body, sees)
+			}
+		}
+	}
+}

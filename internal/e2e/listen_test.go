@@ -52,7 +52,7 @@ func TestAListenerGetsEveryEventOnceAlsoWhatCameWhileItWasStopped(t *testing.T) 
 	b.hand("order.paid", "before")
 	notes, stop := listen()
 	eventually(t, "the place is remembered", func() bool {
-		return exec.Command("test", "-s", home+"/jethook/listen/laptop.json").Run() == nil
+		return exec.Command("test", "-s", home+"/jethook/listen/prod/laptop.json").Run() == nil
 	})
 	id := b.hand("order.paid", "1")
 	b.hand("other", "x")

@@ -49,13 +49,43 @@ func TestAReplayCountsWhatItsExpressionAndTheFilterLetThrough(t *testing.T) {
 		t.Errorf("made %+v; want 2 of 10", made)
 	}
 	r.of(2)
-	if over := replayed(t, client, made.ID); over.State != "done" || *over.Matching != 2 {
-		t.Errorf("ended as %+v", over)
+	if over := replayed(t, client, made.ID); over.State != "done" || *over.Matching != 2 || over.Delivered != 2 || over.Filtered != 8 || over.Failed != 0 {
+		t.Errorf("ended as %+v; want 2 delivered and 8 filtered", over)
 	}
 	r.empty()
 	none := done[api.Replay](t)(client.CreateReplay(t.Context(), api.ReplaySpec{Endpoint: "billing", Since: "0s"}))
 	if over := replayed(t, client, none.ID); over.State != "done" || over.Count != 0 {
 		t.Errorf("a replay of nothing ended as %+v", over)
+	}
+}
+
+func TestAReplayTellsWhatWasDeliveredFilteredAndFailed(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(_ http.ResponseWriter, d delivery) int {
+		if d.header.Get("jethook-replay") != "" && strings.Contains(string(d.body), `"1"`) {
+			return http.StatusInternalServerError
+		}
+		return http.StatusOK
+	})
+	b := startManaged(t, embeddedIn(t.TempDir()), sources(desk), adminKeys, endpoints(to("billing", r.server.URL, signed)))
+	for i := range 5 {
+		b.hand("order.paid", fmt.Sprint(i))
+	}
+	b.post("desk", http.Header{"X-Event": {"order.text"}, "X-Id": {"text"}}, []byte("no JSON")).accepted(t)
+	r.of(6)
+	out, notes, code := b.jethook("replay", "--endpoint", "billing", "--where", `name in ["1", "2"]`, "--rate", "50/s")
+	if code != 1 || !strings.Contains(out, " done: 6 of 6 events, 1 delivered, 3 filtered, 2 failed") || !strings.Contains(notes, "2 of 6 events failed") {
+		t.Errorf("it ended with %d: %s%s", code, out, notes)
+	}
+	id, _, _ := strings.Cut(out, " ")
+	if out, _, _ := b.jethook("replay", "list"); !regexp.MustCompile(`HANDLED +COUNT +DELIVERED +FILTERED +FAILED[^\n]*\n` + id + ` +billing +done +6 +6 +1 +3 +2 `).MatchString(out) {
+		t.Errorf("listed as %s", out)
+	}
+	if out, _, _ := b.jethook("replay", "show", id); !regexp.MustCompile(`(?s)events +desk\.>.*where +name in \["1", "2"\]\nrate +50/s\n.*6 of 6 events, 1 delivered, 3 filtered, 2 failed`).MatchString(out) {
+		t.Errorf("shown as %s", out)
+	}
+	if _, notes, code := b.jethook("replay", "resume", id); code != 5 || !strings.Contains(notes, "over") {
+		t.Errorf("to resume it ends with %d: %s", code, notes)
 	}
 }
 
@@ -77,10 +107,10 @@ func TestAReplayGoesToAnAddressForOnce(t *testing.T) {
 	b.hand("other", "x")
 	out, notes, code := b.jethook("replay", "--to", r.server.URL+"/path_45c48cce", "--events", "desk.order.*", "-o", "json")
 	var over api.Replay
-	if err := json.Unmarshal([]byte(out), &over); err != nil || code != 0 {
+	if err := json.Unmarshal([]byte(out), &over); err != nil || code != 1 || !strings.Contains(notes, "1 of 20 events failed") {
 		t.Fatalf("it ended with %d: %s%s", code, out, notes)
 	}
-	if over.State != "done" || over.Count != events || over.Failed != 1 || over.Secret == "" || over.To != r.server.URL {
+	if over.State != "done" || over.Count != events || over.Failed != 1 || over.Delivered != events-1 || over.Secret == "" || over.To != r.server.URL {
 		t.Errorf("ended as %+v; want %d events of which one failed", over, events)
 	}
 	if !strings.Contains(notes, over.Secret) {

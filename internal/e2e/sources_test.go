@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -102,4 +103,17 @@ func TestASubscriberThatIsMadeOverTheAPIConsumesWhatIsStoredFromThenOn(t *testin
 	}
 	_, err = client.Subscriber(t.Context(), "ledger")
 	refusedAs(t, err, http.StatusNotFound)
+}
+
+func TestSubscribersThatCannotConnectAreWarnedOfAtTheStart(t *testing.T) {
+	t.Parallel()
+	b := startManaged(t, embeddedIn(t.TempDir()), sources(desk), adminKeys, "subscribers: [{name: books, events: [desk.>]}]\n")
+	made := done[api.Subscriber](t)(b.manager(prodKey).CreateSubscriber(t.Context(), api.SubscriberSpec{Name: "ledger", Events: []string{"desk.>"}}))
+	b.kill()
+	b.run()
+	for _, name := range []string{"books", made.Name} {
+		if !regexp.MustCompile(`"level":"WARN","msg":"no subscriber can connect[^"]*nats.embedded.listen[^"]*","by":"` + name + `"`).MatchString(b.log.String()) {
+			t.Errorf("the log does not warn of %s:\n%s", name, b.log.String())
+		}
+	}
 }

@@ -111,7 +111,7 @@ func (s *Store) examine(e *Entry) error {
 // generates a secret where one is needed.
 func (s *Store) complete(ctx context.Context, e *Entry, set map[string]any) error {
 	if _, given := set["events"]; given && e.Kind != Sources {
-		if err := s.checkNames(e, s.presets(e.Env)); err != nil {
+		if err := s.checkNames(e, s.preset); err != nil {
 			return err
 		}
 	}
@@ -134,15 +134,14 @@ func (s *Store) resolve(ctx context.Context, e *Entry, set map[string]any) error
 	return nil
 }
 
-// presets are those that name the events of an environment's sources.
-func (s *Store) presets(env event.Env) map[string]string {
-	presets := make(map[string]string)
-	for _, source := range s.Sources() {
-		if source.Problem == nil && source.Config.Env == string(env) {
-			presets[source.Config.Name] = namingPreset(source.Config)
+// preset is the one that names the events of a source of the environment, or empty.
+func (s *Store) preset(env event.Env, source string) string {
+	for _, l := range s.SourcesNamed(env, source) {
+		if l.Problem == nil && l.Config.Env == string(env) {
+			return namingPreset(l.Config)
 		}
 	}
-	return presets
+	return ""
 }
 
 // namingPreset is the preset by which a source's events are named, empty where the
@@ -155,14 +154,14 @@ func namingPreset(c config.Source) string {
 }
 
 // checkNames refuses the names of events that a source's provider does not have,
-// and wildcards that select none that it has. presets has the sources.
-func (s *Store) checkNames(e *Entry, presets map[string]string) error {
+// and wildcards that select none that it has. presetOf finds the preset of a source.
+func (s *Store) checkNames(e *Entry, presetOf func(env event.Env, source string) string) error {
 	patterns, _ := e.spec["events"].([]any)
 	var wrong []Field
 	for i, item := range patterns {
 		pattern, _ := item.(string)
 		source, name, _ := strings.Cut(pattern, ".")
-		preset, err := provider.Lookup(presets[source])
+		preset, err := provider.Lookup(presetOf(e.Env, source))
 		if err != nil {
 			continue
 		}
@@ -259,7 +258,7 @@ func (s *Store) write(ctx context.Context, e Entry, store func(key string, seale
 	}
 	e.Revision = revision
 	s.put(e.key(), e, revision, false)
-	s.config.Changed() // also where the watch was faster, which may not have told of it yet
+	s.config.Changed(e) // also where the watch was faster, which may not have told of it yet
 	if err := s.config.Bus.SyncBucket(ctx, bus.Managed); err != nil {
 		return Entry{}, fmt.Errorf("keep %s: %w", e, err)
 	}
@@ -278,9 +277,7 @@ func (s *Store) refresh(ctx context.Context, key string, why error) error {
 	if err != nil {
 		return err
 	}
-	if s.note(found) {
-		s.config.Changed()
-	}
+	s.note(found)
 	return nil
 }
 
@@ -295,7 +292,7 @@ func (s *Store) Delete(ctx context.Context, e Entry) error {
 		return fmt.Errorf("delete %s: %w", e, err)
 	}
 	s.put(e.key(), Entry{}, e.Revision+1, true) // the watch tells its real revision, which is that or more
-	s.config.Changed()
+	s.config.Changed(e)
 	if err := s.config.Bus.SyncBucket(ctx, bus.Managed); err != nil {
 		return fmt.Errorf("keep that %s is deleted: %w", e, err)
 	}

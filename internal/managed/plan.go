@@ -57,8 +57,8 @@ type planner struct {
 	env     event.Env
 	planned []Planned
 	wrong   []Field
-	taken   map[string]bool // the keys of the document's entries so far
-	presets map[string]string
+	taken   map[string]bool   // the keys of the document's entries so far
+	presets map[string]string // of the document's sources
 	created int
 	urls    []placedURL
 }
@@ -72,7 +72,7 @@ type placedURL struct{ at, url string }
 // fields are such as body.endpoints[2].url, for everything that would be refused,
 // or ErrMany.
 func (s *Store) Plan(ctx context.Context, env event.Env, of Document, prune bool) ([]Planned, error) {
-	p := &planner{Store: s, env: env, taken: make(map[string]bool), presets: s.presets(env)}
+	p := &planner{Store: s, env: env, taken: make(map[string]bool), presets: make(map[string]string)}
 	for _, kind := range Kinds {
 		first := len(p.planned)
 		for i, spec := range of[kind] {
@@ -137,7 +137,15 @@ func (p *planner) plan(kind Kind, spec map[string]any, at string) error {
 			p.urls = append(p.urls, placedURL{at, url})
 		}
 	}
-	return p.checkNames(&e, p.presets)
+	return p.checkNames(&e, p.presetOf)
+}
+
+// presetOf is preset as it will be with the document.
+func (p *planner) presetOf(env event.Env, source string) string {
+	if of, has := p.presets[source]; has {
+		return of
+	}
+	return p.preset(env, source)
 }
 
 // compare finds what differs between an entry of the document and what there is.
@@ -147,9 +155,9 @@ func (p *planner) compare(e *Entry, spec map[string]any) (Planned, error) {
 	planned := Planned{Action: Make, Kind: e.Kind, Name: e.Name}
 	var before any
 	switch stored, is := p.entries[e.key()]; {
-	case p.ofFile(e) != nil: // which is in force, be there one in the store or not
+	case p.fileEntry(e) != nil: // which is in force, be there one in the store or not
 		planned.Action, planned.OfFile = Conflict, true
-		before = p.ofFile(e)
+		before = p.fileEntry(e)
 	case is && stored.Kind == e.Kind && stored.Env == e.Env:
 		planned.Action, planned.Revision = Change, stored.Revision
 		if v := p.read(&stored); v.config != nil {
@@ -229,41 +237,35 @@ func (p *planner) resolve(ctx context.Context) error {
 	return err
 }
 
-// ofFile is the file's entry of the same kind, environment and name, or nil.
-func (s *Store) ofFile(e *Entry) any {
-	switch e.Kind {
-	case Sources:
-		return named(s.file.Sources, nameOfSource, e)
-	case Endpoints:
-		return named(s.file.Endpoints, nameOfEndpoint, e)
+// fileEntry is the file's entry of the same kind, environment and name, or nil.
+func (s *Store) fileEntry(e *Entry) any {
+	at, has := s.ofFile(e)
+	switch {
+	case !has:
+		return nil
+	case e.Kind == Sources:
+		return s.file.Sources[at.index]
+	case e.Kind == Endpoints:
+		return s.file.Endpoints[at.index]
 	}
-	return named(s.file.Subscribers, nameOfSubscriber, e)
-}
-
-func named[T any](all []T, nameOf func(T) (env, name string), e *Entry) any {
-	for _, c := range all {
-		if env, name := nameOf(c); env == string(e.Env) && name == e.Name {
-			return c
-		}
-	}
-	return nil
+	return s.file.Subscribers[at.index]
 }
 
 // fileNames are the names of the file's entries of a kind in the environment.
 func (p *planner) fileNames(kind Kind) []string {
 	switch kind {
 	case Sources:
-		return namesIn(p.file.Sources, nameOfSource, p.env)
+		return namesIn(p.file, sources, p.env)
 	case Endpoints:
-		return namesIn(p.file.Endpoints, nameOfEndpoint, p.env)
+		return namesIn(p.file, endpoints, p.env)
 	}
-	return namesIn(p.file.Subscribers, nameOfSubscriber, p.env)
+	return namesIn(p.file, subscribers, p.env)
 }
 
-func namesIn[T any](all []T, nameOf func(T) (env, name string), env event.Env) []string {
+func namesIn[T config.Source | config.Endpoint | config.Subscriber](file *config.Config, of shape[T], env event.Env) []string {
 	var names []string
-	for _, c := range all {
-		if of, name := nameOf(c); of == string(env) {
+	for _, c := range of.ofFile(file) {
+		if in, name := of.nameOf(c); in == string(env) {
 			names = append(names, name)
 		}
 	}

@@ -28,9 +28,11 @@ type Config struct {
 	// Resolve refuses the URL of an endpoint whose address is not allowed, as far as
 	// DNS knows it now. It is asked when the URL is set.
 	Resolve func(ctx context.Context, url string) error
-	// Changed is called after an entry was changed, here or by another replica,
-	// and when a secret's time is over. It returns soon and changes no entry.
-	Changed func()
+	// Changed is called with an entry after it was made, changed or deleted, here or
+	// by another replica, and when the time of one of its secrets is over. An
+	// endpoint's name may be a subscriber's since, and the other way round. It
+	// returns soon and changes no entry.
+	Changed func(Entry)
 }
 
 // maxEntries bounds the memory. An entry takes a few kilobytes.
@@ -48,10 +50,12 @@ type Store struct {
 
 	mu      sync.Mutex
 	file    *config.Config
-	entries map[string]Entry  // by key
-	seen    map[string]uint64 // the newest revision of each key that changed while the process ran
-	views   map[string]view   // by key
-	keys    []Key             // those that are entries; nil where they are to be read anew
+	filed   map[string]filed    // the file's entries, by key
+	entries map[string]Entry    // by key
+	seen    map[string]uint64   // the newest revision of each key that changed while the process ran
+	views   map[string]view     // by key
+	retires map[string]struct{} // the keys of entries with secrets that were replaced
+	keys    []Key               // those that are entries; nil where they are to be read anew
 
 	again chan struct{} // what could not be read may be readable now
 }
@@ -64,8 +68,9 @@ func Open(ctx context.Context, cfg Config, file *config.Config) (*Store, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bus.Managed, err)
 	}
-	s := &Store{config: cfg, bucket: bucket, now: time.Now, file: file,
-		entries: make(map[string]Entry), seen: make(map[string]uint64), views: make(map[string]view), again: make(chan struct{}, 1)}
+	s := &Store{config: cfg, bucket: bucket, now: time.Now, file: file, filed: index(file),
+		entries: make(map[string]Entry), seen: make(map[string]uint64), views: make(map[string]view), retires: make(map[string]struct{}),
+		again: make(chan struct{}, 1)}
 	watcher, err := bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("read bucket %s: %w", bus.Managed, err)
@@ -84,7 +89,7 @@ func Open(ctx context.Context, cfg Config, file *config.Config) (*Store, error) 
 			if err != nil {
 				return nil, err
 			}
-			s.entries[found.Key()] = e
+			s.put(found.Key(), e, found.Revision(), false)
 		case <-ctx.Done():
 			return nil, fmt.Errorf("read bucket %s: %w", bus.Managed, context.Cause(ctx))
 		}
@@ -119,11 +124,13 @@ func (s *Store) follow(ctx context.Context) error {
 			if !open {
 				return errors.New("the watch ended")
 			}
-			if found != nil && s.note(found) {
-				s.config.Changed()
+			if found != nil {
+				s.note(found)
 			}
 		case <-retire.C:
-			s.config.Changed()
+			for _, e := range s.retiring() {
+				s.config.Changed(e)
+			}
 		case <-s.again:
 			return nil // the next watch begins with all that is stored
 		case <-ctx.Done():
@@ -148,29 +155,36 @@ func Stored() []vault.Stored {
 	return []vault.Stored{{Bucket: bus.Managed, Place: place}, {Bucket: bus.Replies, Place: replyPlace, Rest: staleAfter}}
 }
 
-// note takes over what the watch tells, and reports whether it is news.
-func (s *Store) note(found jetstream.KeyValueEntry) bool {
+// note takes over what the watch tells, and tells of it where it is news.
+func (s *Store) note(found jetstream.KeyValueEntry) {
 	deleted := found.Operation() != jetstream.KeyValuePut
 	var e Entry
 	if !deleted {
 		var err error
 		if e, err = s.decrypt(found); err != nil {
 			s.config.Logger.Error("an entry that was made over the API cannot be read, and what was known of it stays in force", "error", err)
-			return false
+			return
 		}
 	}
-	return s.put(found.Key(), e, found.Revision(), deleted)
+	if of, news := s.put(found.Key(), e, found.Revision(), deleted); news {
+		s.config.Changed(of)
+	}
 }
 
 // put takes over a revision, unless a newer one is known, and reports whether it
-// says anything new: one that was only encrypted anew does not.
-func (s *Store) put(key string, e Entry, revision uint64, deleted bool) bool {
+// says anything new: one that was only encrypted anew does not. It returns the
+// entry, that which was before where it is deleted.
+func (s *Store) put(key string, e Entry, revision uint64, deleted bool) (of Entry, news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if revision <= max(s.seen[key], s.entries[key].Revision) {
-		return false
+	before, known := s.entries[key]
+	if revision <= max(s.seen[key], before.Revision) {
+		return e, false
 	}
-	s.keys = nil
+	if before.Kind == Keys || e.Kind == Keys {
+		s.keys = nil
+	}
+	delete(s.retires, key)
 	if deleted {
 		if len(s.seen) >= maxEntries {
 			clear(s.seen) // the watch is not that far behind
@@ -178,19 +192,21 @@ func (s *Store) put(key string, e Entry, revision uint64, deleted bool) bool {
 		s.seen[key] = revision
 		delete(s.entries, key)
 		delete(s.views, key)
-		return true
+		return before, known
 	}
 	delete(s.seen, key)
-	before, known := s.entries[key]
 	s.entries[key] = e
+	if len(e.retiring) > 0 {
+		s.retires[key] = struct{}{}
+	}
 	if !known || !before.says(&e) {
-		return true
+		return e, true
 	}
 	if v, ok := s.views[key]; ok && v.revision == before.Revision {
 		v.revision = e.Revision
 		s.views[key] = v
 	}
-	return false
+	return e, false
 }
 
 func (s *Store) decrypt(found jetstream.KeyValueEntry) (Entry, error) {
@@ -214,8 +230,8 @@ func (s *Store) retireIn() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next, now := never, s.now()
-	for _, e := range s.entries {
-		for _, r := range e.retiring {
+	for key := range s.retires {
+		for _, r := range s.entries[key].retiring {
 			if in := r.Until.Sub(now); in > 0 && in < next {
 				next = in
 			}
@@ -224,11 +240,22 @@ func (s *Store) retireIn() time.Duration {
 	return next
 }
 
+// retiring returns the entries with secrets that were replaced.
+func (s *Store) retiring() []Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []Entry
+	for key := range s.retires {
+		found = append(found, s.entries[key])
+	}
+	return found
+}
+
 // SetFile says what the files have now.
 func (s *Store) SetFile(file *config.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file = file
+	s.file, s.filed = file, index(file)
 	clear(s.views)
 }
 

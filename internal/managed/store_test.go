@@ -50,7 +50,7 @@ func openStore(t *testing.T, b *bus.Bus, keyset string, file *config.Config) (*S
 	changes := new(atomic.Int64)
 	s, err := Open(t.Context(), Config{
 		Bus: b, Vault: vault.New(vault.Config{Bus: b, File: keyset}), Logger: slog.New(slog.DiscardHandler),
-		Check: func(*config.Config) error { return nil }, Changed: func() { changes.Add(1) },
+		Check: func(*config.Config) error { return nil }, Changed: func(Entry) { changes.Add(1) },
 		Resolve: func(_ context.Context, url string) error {
 			if strings.Contains(url, "private") {
 				return fmt.Errorf("%w: 10.0.0.1", deliver.ErrAddressRefused)
