@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"mime"
 	"os"
 	"strconv"
@@ -84,17 +83,12 @@ func toFile(ctx context.Context, client *api.Client, cmd *cobra.Command, spec *a
 	return err
 }
 
-// openExport makes a file that is not there, or goes on with one that is.
+// openExport makes a file that is not there, or goes on with one.
 func openExport(path string, goesOn bool) (*os.File, error) {
-	mode := os.O_EXCL
 	if goesOn {
-		mode = os.O_APPEND
+		return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|mode, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, misused("%s is there already: take another name, or go on with it by --after SEQUENCE", path)
-	}
-	return file, err
+	return createFile(path, 0o600, "go on with it by --after SEQUENCE")
 }
 
 func (x *exporter) run(ctx context.Context, out io.Writer) error {
