@@ -72,20 +72,20 @@ func apiCommand(flags *apiFlags, cmd *cobra.Command, run func(ctx context.Contex
 		if err != nil {
 			return err
 		}
-		return apiFailure(cmd.Context(), run(cmd.Context(), client, cmd, args))
+		return apiFailure(run(cmd.Context(), client, cmd, args))
 	}
 	flags.bind(cmd)
 	return cmd
 }
 
 // apiFailure gives an error of the client the code that the process ends with.
-func apiFailure(ctx context.Context, err error) error {
+func apiFailure(err error) error {
 	var refused *api.Problem
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, api.ErrUnreachable):
-		return interruption(ctx, &failure{exitUnreachable, err})
+		return &failure{exitUnreachable, err}
 	case !errors.As(err, &refused):
 		return err
 	}

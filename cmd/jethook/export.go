@@ -48,7 +48,7 @@ the file refers to variables in their place, which are listed on stderr.`,
 		}
 		text, hidden, err := export(cmd.Context(), client, chosen)
 		if err != nil {
-			return apiFailure(cmd.Context(), err)
+			return apiFailure(err)
 		}
 		if err := writeExport(cmd.OutOrStdout(), file, force, text); err != nil {
 			return err

@@ -140,13 +140,16 @@ func counted(r *api.Replay) string {
 // followReplay tells how far a replay is until it is over.
 func followReplay(ctx context.Context, client *api.Client, r api.Replay, w io.Writer) (api.Replay, error) {
 	bar := progress{w: w}
-	defer bar.end()
+	defer func() {
+		bar.end()
+		if ctx.Err() != nil {
+			fmt.Fprintf(w, "%s goes on; to end it: jethook replay cancel %s\n", r.ID, r.ID)
+		}
+	}()
 	for r.State == "running" || r.State == "paused" {
 		select {
 		case <-time.After(followEvery):
 		case <-ctx.Done():
-			bar.end()
-			fmt.Fprintf(w, "%s goes on; to end it: jethook replay cancel %s\n", r.ID, r.ID)
 			return r, ctx.Err()
 		}
 		next, err := client.Replay(ctx, r.ID)

@@ -92,7 +92,7 @@ func (t *trigger) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 	refused := 0
 	for range t.count {
 		if err := limiter.Wait(ctx); err != nil {
-			return interruption(ctx, err)
+			return err
 		}
 		a, err := s.send(ctx, t.event, uuid.NewString(), body)
 		if err != nil {
