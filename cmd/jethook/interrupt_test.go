@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -123,6 +125,17 @@ func TestDevRunsUntilItIsInterrupted(t *testing.T) {
 			t.Errorf("%s wrote %q, want an id that is stored", line, got.stdout)
 		}
 	}
+	line, err := s.await("export JETHOOK_SERVER=")
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := regexp.MustCompile(`JETHOOK_SERVER=(\S+) JETHOOK_KEY="\$\(cat (.+)\)"$`).FindStringSubmatch(line)
+	if of == nil {
+		t.Fatalf("dev says %q", line)
+	}
+	if got := expectCode(t, exitDone, "events", "list", "--type", "charge.refunded", "--server", of[1], "--key", "@"+of[2]); !strings.Contains(got.stdout, "charge.refunded") {
+		t.Errorf("the key that dev names finds %q, want the event", got.stdout)
+	}
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +144,31 @@ func TestDevRunsUntilItIsInterrupted(t *testing.T) {
 	}
 	if code, err := s.end(); code != 0 || err != nil {
 		t.Errorf("dev ended with %d, %v, want 0", code, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(temporary, "*")); len(left) > 0 {
+		t.Errorf("dev left %v behind", left)
+	}
+}
+
+func TestDevLeavesNothingBehindWhenNobodyReadsOn(t *testing.T) {
+	temporary := t.TempDir()
+	cmd := exec.Command("jethook", "dev", "--listen", "127.0.0.1:0", "--rate", "50/s")
+	cmd.Env = append(os.Environ(), "TMPDIR="+temporary)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	killer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer killer.Stop()
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Errorf("dev wrote %q, %v", line, err)
+	}
+	_ = out.Close() // as head does
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("dev ended with %v", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(temporary, "*")); len(left) > 0 {
 		t.Errorf("dev left %v behind", left)
