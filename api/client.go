@@ -52,14 +52,20 @@ func NewClient(server, key string) (*Client, error) {
 	}}, nil
 }
 
-// Error returns the detail, and what is wrong with which part of the request.
+// Error returns what is wrong with which part of the request or, where it is none of
+// its parts, the detail.
 func (p *Problem) Error() string {
-	var b strings.Builder
-	b.WriteString(p.Detail)
-	for _, field := range p.Errors {
-		fmt.Fprintf(&b, " %s %s.", field.Field, field.Message)
+	if len(p.Errors) == 0 {
+		return p.Detail
 	}
-	return b.String()
+	parts := make([]string, len(p.Errors))
+	for i, field := range p.Errors {
+		parts[i] = field.Message
+		if _, name, inner := strings.Cut(field.Field, "."); inner { // where it was, such as body, is the client's affair
+			parts[i] = name + ": " + field.Message
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // Page is the part of a list to ask for. Zero values are the API's defaults.

@@ -104,7 +104,7 @@ func (e Endpoint) Validate() error {
 		problems = append(problems, err)
 	}
 	if _, err := newFilter(e.Filter); err != nil {
-		problems = append(problems, err)
+		problems = append(problems, fmt.Errorf("filter: %w", err))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("endpoint %q: %w", e.Name, err)

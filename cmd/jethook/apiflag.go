@@ -34,7 +34,7 @@ func (f *apiFlags) bind(cmd *cobra.Command) {
 // bindAccess is bind for a command whose answer has a form of its own.
 func (f *apiFlags) bindAccess(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.server, "server", "", "`ADDRESS` of the management API (default $"+serverVariable+", else "+defaultServer+")")
-	f.key.bind(cmd, "the API key (default $"+keyVariable+")")
+	f.key.bind(cmd, "key", "the API key (default $"+keyVariable+")")
 }
 
 // client returns the client that the flags and variables describe.
@@ -90,13 +90,15 @@ func apiFailure(err error) error {
 		return err
 	}
 	switch refused.Status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return &failure{exitUsage, err}
 	case http.StatusNotFound:
 		return &failure{exitNotFound, err}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		return &failure{exitNotAllowed, err}
 	case http.StatusConflict, http.StatusPreconditionFailed:
 		return &failure{exitConflict, err}
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return &failure{exitUnreachable, err}
 	}
 	return err

@@ -18,7 +18,7 @@ type accountFlags struct {
 }
 
 func (f *accountFlags) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.key.reference, "api-key", "", "where the provider's API key is: `@FILE` or env:NAME")
+	f.key.bind(cmd, "api-key", "where the provider's API key is")
 	cmd.Flags().StringVar(&f.base, "base-url", "", "`URL` of the provider's API, such as https://uat-api.clinkbill.com/api")
 	_ = cmd.MarkFlagRequired("api-key") // there is such a flag
 }

@@ -16,7 +16,7 @@ type exitCode int
 const (
 	exitDone        exitCode = 0
 	exitFailed      exitCode = 1
-	exitUsage       exitCode = 2
+	exitUsage       exitCode = 2 // or a value that the bridge refuses
 	exitNotFound    exitCode = 3
 	exitNotAllowed  exitCode = 4
 	exitConflict    exitCode = 5

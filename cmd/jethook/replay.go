@@ -19,9 +19,10 @@ const followEvery = 500 * time.Millisecond
 type replayFlags struct {
 	apiFlags
 	api.ReplaySpec
-	to, toKey, toFile string
-	after             uint64
-	detach            bool
+	to, toFile string
+	toKey      keyFlag
+	after      uint64
+	detach     bool
 }
 
 func newReplay() *cobra.Command {
@@ -57,7 +58,7 @@ CloudEvent in JSON a line.`,
 	})
 	cmd.Flags().StringVar(&f.Endpoint, "endpoint", "", "the `NAME` of the endpoint")
 	cmd.Flags().StringVar(&f.to, "to", "", "in place of an endpoint, a `URL` for this once")
-	cmd.Flags().StringVar(&f.toKey, "to-key", "", "what to sign for that with: `@FILE` or env:NAME (default a new secret)")
+	f.toKey.bind(cmd, "to-key", "what to sign for that with (default a new secret)")
 	cmd.Flags().StringVar(&f.toFile, "to-file", "", "in place of an endpoint, write to this `PATH`, or - for stdout")
 	cmd.Flags().Uint64Var(&f.after, "after", 0, "go on with --to-file after the `SEQUENCE` that it ended with")
 	cmd.Flags().StringSliceVar(&f.Events, "events", nil, "a `PATTERN` of events, such as stripe.invoice.* (default those that the endpoint gets, or all); may be repeated")
@@ -82,10 +83,10 @@ func (f *replayFlags) run(ctx context.Context, client *api.Client, cmd *cobra.Co
 	if f.to != "" {
 		f.To = &api.Target{URL: f.to}
 	}
-	if key := (keyFlag{f.toKey}); key.given() {
-		secret, err := key.read()
+	if f.toKey.given() {
+		secret, err := f.toKey.read()
 		if err != nil {
-			return fmt.Errorf("--to-key: %w", err)
+			return err
 		}
 		if f.To == nil {
 			return misused("--to-key is for --to")

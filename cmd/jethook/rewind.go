@@ -23,6 +23,9 @@ again beside what is new, use jethook replay.`,
   jethook endpoints rewind billing --sequence 4711 --yes`,
 		Args: exactly("NAME"),
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("sequence") && to.Sequence == 0 {
+			return misused("--sequence is at least 1")
+		}
 		would, err := client.RewindEndpoint(ctx, args[0], to)
 		if err != nil {
 			return err

@@ -16,8 +16,8 @@ func newRoot() *cobra.Command {
 		Long: `jethook receives webhooks, verifies and stores each one, and delivers it to
 your services until they have it. To see it work, run: jethook dev
 
-It ends with 0 when done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
-5 conflict, 6 unreachable or timed out, 130 interrupted.`,
+It ends with 0 when done, 1 failed, 2 wrong usage or a wrong value, 3 not found,
+4 not allowed, 5 conflict, 6 unreachable or timed out, 130 interrupted.`,
 		Example: `  jethook dev
   jethook serve -c jethook.yaml`,
 		SilenceErrors: true,

@@ -82,12 +82,13 @@ or in the configuration file.`,
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
 		spec.Name = args[0]
 		for _, of := range []struct {
+			flag string
 			from []string
 			into *[]string
-		}{{secrets, &spec.Secrets}, {publicKeys, &spec.PublicKeys}} {
+		}{{"secret", secrets, &spec.Secrets}, {"public-key", publicKeys, &spec.PublicKeys}} {
 			for _, reference := range of.from {
 				var text config.Secret
-				text, err := (&keyFlag{reference: reference}).read()
+				text, err := (&keyFlag{of.flag, reference}).read()
 				if err != nil {
 					return err
 				}

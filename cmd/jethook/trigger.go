@@ -49,7 +49,7 @@ provider names events in a header, and the same body again may be a duplicate.`,
 		ValidArgsFunction: t.complete,
 	}
 	t.files.bind(cmd)
-	t.key.bind(cmd, "what to sign with (default the first secret of the source)")
+	t.key.bind(cmd, "key", "what to sign with (default the first secret of the source)")
 	t.data.bind(cmd, "a body in place of the provider's sample")
 	cmd.Flags().StringVar(&t.url, "url", "", "the gateway's `ADDRESS` (default as listen.ingest of the configuration)")
 	cmd.Flags().IntVarP(&t.count, "count", "n", 1, "how many events")
