@@ -66,7 +66,7 @@ key is used for the request and not kept.`,
 		case done.Rotated:
 			became = "is registered, with a new secret"
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s at %s for %d events %s\n", done.Address, became, args[0], len(done.Events), done.Webhook.ID)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s at %s for %s %s\n", done.Address, became, args[0], quantity(len(done.Events), "event"), done.Webhook.ID)
 		return err
 	})
 	account.bind(cmd)

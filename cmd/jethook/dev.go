@@ -222,7 +222,7 @@ func (d *dev) conclude(samples *devSamples, receiver *devReceiver, err error) er
 	case err != nil:
 		return err
 	case seen.unverified > 0:
-		return fmt.Errorf("%d deliveries were not signed as they should be", seen.unverified)
+		return fmt.Errorf("deliveries that were not signed as they should be: %d", seen.unverified)
 	case d.count > 0 && (seen.delivered < d.count || seen.retried == 0):
 		return fmt.Errorf("ended before %d events were delivered and one of them retried", d.count)
 	}

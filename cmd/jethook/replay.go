@@ -126,16 +126,16 @@ func (f *replayFlags) run(ctx context.Context, client *api.Client, cmd *cobra.Co
 func counted(r *api.Replay) string {
 	to := cmp.Or(r.Endpoint, r.To)
 	if r.LookedAt == nil || r.Matching == nil {
-		return fmt.Sprintf("%d events would be delivered to %s again", r.Count, to)
+		return fmt.Sprintf("%s would be delivered to %s again", quantity(r.Count, "event"), to)
 	}
 	unfit := ""
 	if r.Unfit != nil && *r.Unfit > 0 {
 		unfit = fmt.Sprintf("; on %d more the expression or the filter cannot be evaluated", *r.Unfit)
 	}
 	if *r.LookedAt < r.Count {
-		return fmt.Sprintf("at least %d of %d events would be delivered to %s again: so many of the %d oldest, which were looked at%s", *r.Matching, r.Count, to, *r.LookedAt, unfit)
+		return fmt.Sprintf("at least %d of %s would be delivered to %s again: so many of the %d oldest, which were looked at%s", *r.Matching, quantity(r.Count, "event"), to, *r.LookedAt, unfit)
 	}
-	return fmt.Sprintf("%d of %d events would be delivered to %s again%s", *r.Matching, r.Count, to, unfit)
+	return fmt.Sprintf("%d of %s would be delivered to %s again%s", *r.Matching, quantity(r.Count, "event"), to, unfit)
 }
 
 // followReplay tells how far a replay is until it is over.

@@ -79,7 +79,7 @@ func toFile(ctx context.Context, client *api.Client, cmd *cobra.Command, spec *a
 	}
 	err = x.run(ctx, out)
 	x.bar.end()
-	fmt.Fprintf(cmd.ErrOrStderr(), "%d events are written, up to sequence %d; to go on from there: --after %d\n", x.count, x.query.After, x.query.After)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s written, up to sequence %d; to go on from there: --after %d\n", quantity(x.count, "event"), x.query.After, x.query.After)
 	return err
 }
 
@@ -112,7 +112,7 @@ func (x *exporter) run(ctx context.Context, out io.Writer) error {
 		}
 		x.count += len(page.Data)
 		x.query.After, x.query.Since = page.Next, ""
-		x.bar.show(float64(page.Next-min(page.Next, first))/float64(max(1, x.query.Through-min(x.query.Through, first))), fmt.Sprintf("%d events", x.count), time.Now())
+		x.bar.show(float64(page.Next-min(page.Next, first))/float64(max(1, x.query.Through-min(x.query.Through, first))), quantity(x.count, "event"), time.Now())
 		if page.Complete {
 			return nil
 		}

@@ -31,7 +31,7 @@ again beside what is new, use jethook replay.`,
 			return err
 		}
 		if !yes {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s would get %d events again, from sequence %d to %d, and go on from there\n", would.Endpoint, would.Count, would.First, would.Last)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s would get %s again, from sequence %d to %d, and go on from there\n", would.Endpoint, quantity(would.Count, "event"), would.First, would.Last)
 			if err := agree(cmd, "go on? [y/N] ", misused("nobody can be asked, for the input is not a terminal: add --yes")); err != nil {
 				return err
 			}
@@ -43,7 +43,7 @@ again beside what is new, use jethook replay.`,
 		if flags.format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), did)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s gets %d events again, from sequence %d on\n", did.Endpoint, did.Count, did.First)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s gets %s again, from sequence %d on\n", did.Endpoint, quantity(did.Count, "event"), did.First)
 		return err
 	})
 	cmd.Flags().StringVar(&to.Since, "since", "", "back to what was received from this `TIME` on: RFC 3339, or how long ago, such as 2h")

@@ -106,7 +106,7 @@ func (t *trigger) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("the gateway refused %d of %d events", refused, t.count)
+		return fmt.Errorf("the gateway refused %d of %s", refused, quantity(t.count, "event"))
 	}
 	return nil
 }
