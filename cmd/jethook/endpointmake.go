@@ -96,13 +96,10 @@ func newEndpointsUpdate() *cobra.Command {
 }
 
 func newEndpointsDelete() *cobra.Command {
-	var flags apiFlags
-	return apiCommand(&flags, &cobra.Command{
+	return newDeleteCommand("endpoint", (*api.Client).DeleteEndpoint, &cobra.Command{
 		Use: "delete NAME", Short: "Delete an endpoint that was made over the API, and what waits for it",
 		Example: "  jethook endpoints delete billing",
 		Args:    exactly("NAME"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
-		return client.DeleteEndpoint(ctx, args[0])
 	})
 }
 

@@ -107,11 +107,8 @@ or in the configuration file.`,
 }
 
 func newSourcesDelete() *cobra.Command {
-	var flags apiFlags
-	return apiCommand(&flags, &cobra.Command{
+	return newDeleteCommand("source", (*api.Client).DeleteSource, &cobra.Command{
 		Use: "delete NAME", Short: "Delete a source that was made over the API; its events stay",
 		Example: "  jethook sources delete stripe", Args: exactly("NAME"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
-		return client.DeleteSource(ctx, args[0])
 	})
 }

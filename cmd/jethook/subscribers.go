@@ -204,11 +204,8 @@ the servers' configuration, or revoke the old one with nsc.`,
 }
 
 func newSubscribersDelete() *cobra.Command {
-	var flags apiFlags
-	return apiCommand(&flags, &cobra.Command{
+	return newDeleteCommand("subscriber", (*api.Client).DeleteSubscriber, &cobra.Command{
 		Use: "delete NAME", Short: "Delete a subscriber that was made over the API, with its consumer",
 		Example: "  jethook subscribers delete ledger", Args: exactly("NAME"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
-		return client.DeleteSubscriber(ctx, args[0])
 	})
 }
