@@ -38,7 +38,8 @@ far it is until it is done; interrupted, the replay goes on.
 With --to URL it goes to an address that is no endpoint's, signed as Standard Webhooks
 with a secret that is shown once, or with that of --to-key. What is not taken there in
 four attempts is counted as failed. With --to-file it is written to a file, one
-CloudEvent in JSON a line.`,
+CloudEvent in JSON a line, its body in base64 as data_base64, byte for byte, and
+without the provider's headers.`,
 		Example: `  jethook replay --endpoint billing --since 2h --dry-run
   jethook replay --endpoint billing --events stripe.invoice.* --since 2026-11-20T00:00:00Z --rate 50/s
   jethook replay --to https://new.example.com/webhooks --to-key env:SECRET --since 24h

@@ -3,14 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,31 +18,16 @@ import (
 // exportPage is how many events are asked for at a time.
 const exportPage = 1000
 
-// cloudEvent is an event in the structured mode of CloudEvents 1.0.
+// cloudEvent is an event in the structured mode of CloudEvents 1.0, with its body
+// byte for byte, over which its provider's signature was made.
 type cloudEvent struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Source          string          `json:"source"`
-	Type            string          `json:"type"`
-	Time            time.Time       `json:"time"`
-	DataContentType string          `json:"datacontenttype,omitempty"`
-	Traceparent     string          `json:"traceparent,omitempty"`
-	Sequence        string          `json:"sequence"` // in the stream
-	Data            json.RawMessage `json:"data,omitempty"`
-	DataBase64      []byte          `json:"data_base64,omitempty"`
+	api.CloudEvent
+	Sequence string `json:"sequence"` // in the stream
 }
 
-// structured writes JSON as JSON, and any other body in base64.
 func structured(e *api.ReadEvent) cloudEvent {
-	of := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: "/" + e.Env + "/" + e.Source, Type: e.Type, Time: e.Time.UTC(), DataContentType: e.ContentType,
-		Traceparent: e.Traceparent, Sequence: strconv.FormatUint(e.Sequence, 10)}
-	kind, _, err := mime.ParseMediaType(e.ContentType)
-	if err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json")) && json.Valid(e.Body) {
-		of.Data = e.Body
-	} else {
-		of.DataBase64 = e.Body
-	}
-	return of
+	return cloudEvent{api.CloudEvent{SpecVersion: "1.0", ID: e.ID, Source: "/" + e.Env + "/" + e.Source, Type: e.Type, Time: e.Time.UTC(),
+		DataContentType: e.ContentType, Traceparent: e.Traceparent, Data: e.Body}, strconv.FormatUint(e.Sequence, 10)}
 }
 
 // exporter writes what is stored to a file.
