@@ -259,7 +259,7 @@ func (l *listener) post(ctx context.Context, of *heard, body []byte, attempt int
 	}
 	now := time.Now()
 	for name, value := range map[string]string{
-		"Content-Type": of.ContentType, "User-Agent": "jethook/" + version, "Webhook-Id": of.ID, "Webhook-Timestamp": strconv.FormatInt(now.Unix(), 10),
+		"Content-Type": of.ContentType, "User-Agent": "jethook/" + thisBuild().Version, "Webhook-Id": of.ID, "Webhook-Timestamp": strconv.FormatInt(now.Unix(), 10),
 		"Ce-Specversion": "1.0", "Ce-Id": of.ID, "Ce-Type": of.Type, "Ce-Source": "/" + of.Env + "/" + of.Source, "Ce-Time": of.Time.UTC().Format(time.RFC3339Nano),
 		"Jethook-Attempt": strconv.Itoa(attempt),
 	} {

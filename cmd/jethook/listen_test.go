@@ -50,7 +50,12 @@ func TestWhatAListenerPrintsCommandsNoTerminal(t *testing.T) {
 }
 
 func TestAListenerTakesARedirectForARefusal(t *testing.T) {
-	s := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got, want := r.UserAgent(), "jethook/"+thisBuild().Version; got != want {
+			t.Errorf("sent as %q, want %q", got, want)
+		}
+		http.Redirect(w, r, "/elsewhere", http.StatusFound)
+	}))
 	t.Cleanup(s.Close)
 	l := &listener{forward: s.URL, notes: io.Discard}
 	if err := l.prepare("test", ""); err != nil {

@@ -20,9 +20,11 @@ It ends with 0 when done, 1 failed, 2 wrong usage or a wrong value, 3 not found,
 4 not allowed, 5 conflict, 6 unreachable or timed out, 130 interrupted.`,
 		Example: `  jethook dev
   jethook serve -c jethook.yaml`,
+		Version:       thisBuild().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(withoutValue)
 	root.AddCommand(
 		newServe(), newDev(),
