@@ -52,18 +52,24 @@ func NewClient(server, key string) (*Client, error) {
 	}}, nil
 }
 
-// Error returns the detail, and what is wrong with which part of the request. Of a
-// failure of the bridge it has the request's id, by which the log tells more.
+// Error returns what is wrong with which part of the request or, where it is none of
+// its parts, the detail. Of a failure of the bridge it has the request's id, by which
+// the log tells more.
 func (p *Problem) Error() string {
-	var b strings.Builder
-	b.WriteString(p.Detail)
-	for _, field := range p.Errors {
-		fmt.Fprintf(&b, " %s %s.", field.Field, field.Message)
+	switch {
+	case p.Status >= http.StatusInternalServerError:
+		return fmt.Sprintf("%s (request_id %s)", p.Detail, p.RequestID)
+	case len(p.Errors) == 0:
+		return p.Detail
 	}
-	if p.Status >= http.StatusInternalServerError {
-		fmt.Fprintf(&b, " (request_id %s)", p.RequestID)
+	parts := make([]string, len(p.Errors))
+	for i, field := range p.Errors {
+		parts[i] = field.Message
+		if _, name, inner := strings.Cut(field.Field, "."); inner { // where it was, such as body, is the client's affair
+			parts[i] = name + ": " + field.Message
+		}
 	}
-	return b.String()
+	return strings.Join(parts, "; ")
 }
 
 // Page is the part of a list to ask for. Zero values are the API's defaults.

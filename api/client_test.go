@@ -26,11 +26,11 @@ func answering(t *testing.T, handle http.HandlerFunc) *Client {
 func TestARefusalIsAProblemWithItsParts(t *testing.T) {
 	client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusUnprocessableEntity)
-		fmt.Fprint(w, `{"type":"urn:jethook:problem:invalid","title":"Request not valid","status":422,"code":"invalid","detail":"See errors.","request_id":"r","errors":[{"field":"query.limit","message":"is too large"}]}`)
+		fmt.Fprint(w, `{"type":"urn:jethook:problem:invalid","title":"Request not valid","status":422,"code":"invalid","detail":"See errors.","request_id":"r","errors":[{"field":"query.limit","message":"is too large"},{"field":"body","message":"says nothing"}]}`)
 	})
 	_, err := client.Events(t.Context(), EventQuery{})
 	var refused *Problem
-	if !errors.As(err, &refused) || refused.Code != "invalid" || err.Error() != "See errors. query.limit is too large." {
+	if !errors.As(err, &refused) || refused.Code != "invalid" || err.Error() != "limit: is too large; says nothing" {
 		t.Errorf("error %v, want the problem with its field", err)
 	}
 }

@@ -55,13 +55,13 @@ type Role string
 const (
 	RoleIngest  Role = "ingest"  // receives webhooks
 	RoleDeliver Role = "deliver" // delivers events to endpoints
-	RoleAdmin   Role = "admin"   // serves the management API and the dashboard
+	RoleAdmin   Role = "admin"   // serves the management API
 )
 
 // Listen has the addresses this process listens on.
 type Listen struct {
 	Ingest         string         `key:"ingest" default:":8080" form:"listen" doc:"Public: POST /in/{source}."`
-	Admin          string         `key:"admin" default:"127.0.0.1:8081" form:"listen" doc:"Private: management API /v1, OpenAPI, dashboard."`
+	Admin          string         `key:"admin" default:"127.0.0.1:8081" form:"listen" doc:"Private: management API /v1, OpenAPI."`
 	Ops            string         `key:"ops" default:"127.0.0.1:9090" form:"listen" doc:"/healthz, /readyz and /metrics."`
 	TrustedProxies []netip.Prefix `key:"trusted_proxies" doc:"Proxies whose X-Forwarded-For is believed; none by default."`
 	DrainDelay     time.Duration  `key:"drain_delay" default:"5s" max:"10m" doc:"After SIGTERM, how long traffic is still taken while readiness already fails, so that load balancers notice."`

@@ -118,7 +118,9 @@ func (e Endpoint) Problems() map[string]error {
 	problems["name"], problems["url"], problems["headers"] = e.checkName(), e.checkPlace(), checkHeader(e.Header)
 	_, problems["env"] = event.ParseEnv(string(e.Env))
 	_, problems["signature"] = newSigner(e)
-	_, problems["filter"] = newFilter(e.Filter)
+	if _, err := newFilter(e.Filter); err != nil {
+		problems["filter"] = fmt.Errorf("filter: %w", err)
+	}
 	if e.Timeout < 0 || e.Timeout > maxTimeout {
 		problems["timeout"] = fmt.Errorf("timeout %s is not between 0 and %s", e.Timeout, maxTimeout)
 	}

@@ -36,12 +36,12 @@ func newFilter(text string) (*filter, error) {
 		return nil, nil
 	}
 	if len(text) > maxFilter {
-		return nil, fmt.Errorf("filter is longer than %d bytes", maxFilter)
+		return nil, fmt.Errorf("it is longer than %d bytes", maxFilter)
 	}
 	program, err := expr.Compile(text, expr.AsBool(), expr.AllowUndefinedVariables(), expr.MaxNodes(maxFilterNodes),
 		expr.Function(fieldFunction, field), expr.Function(orderFunction, order), expr.Patch(lenient{}))
 	if err != nil {
-		return nil, fmt.Errorf("filter: %w", err)
+		return nil, err
 	}
 	return &filter{program: program}, nil
 }

@@ -162,7 +162,7 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 		w.composer.target.own = config.Client.newTransport(e.TLS)
 	}
 	if w.filter, err = newFilter(e.Filter); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("filter: %w", err)
 	}
 	return w, nil
 }

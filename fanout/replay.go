@@ -103,7 +103,7 @@ const replayOrigin = "replay"
 var ErrReplayOver = errors.New("the replay is over")
 
 // ErrWhere means that a replay's expression is none.
-var ErrWhere = errors.New("where is no expression")
+var ErrWhere = errors.New("not an expression")
 
 // Replay counts what is selected and, unless it is a dry run, has it delivered
 // again by whichever processes deliver. There is no such endpoint: bus.ErrNotFound.
@@ -160,10 +160,7 @@ func replayed(e deliver.Endpoint, where string) (deliver.Endpoint, error) {
 	default:
 		return e, nil
 	}
-	alone := e
-	alone.Filter = where
-	alone.Signature, alone.Keys = deliver.StyleNone, nil
-	if err := alone.Validate(); err != nil {
+	if _, err := deliver.Selects(deliver.Endpoint{Filter: where}); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrWhere, err)
 	}
 	return e, nil

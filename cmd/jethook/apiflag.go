@@ -34,7 +34,7 @@ func (f *apiFlags) bind(cmd *cobra.Command) {
 // bindAccess is bind for a command whose answer has a form of its own.
 func (f *apiFlags) bindAccess(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.server, "server", "", "`ADDRESS` of the management API (default $"+serverVariable+", else "+defaultServer+")")
-	f.key.bind(cmd, "the API key (default $"+keyVariable+")")
+	f.key.bind(cmd, "key", "the API key (default $"+keyVariable+")")
 }
 
 // client returns the client that the flags and variables describe.
@@ -72,31 +72,33 @@ func apiCommand(flags *apiFlags, cmd *cobra.Command, run func(ctx context.Contex
 		if err != nil {
 			return err
 		}
-		return apiFailure(cmd.Context(), run(cmd.Context(), client, cmd, args))
+		return apiFailure(run(cmd.Context(), client, cmd, args))
 	}
 	flags.bind(cmd)
 	return cmd
 }
 
 // apiFailure gives an error of the client the code that the process ends with.
-func apiFailure(ctx context.Context, err error) error {
+func apiFailure(err error) error {
 	var refused *api.Problem
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, api.ErrUnreachable):
-		return interruption(ctx, &failure{exitUnreachable, err})
+		return &failure{exitUnreachable, err}
 	case !errors.As(err, &refused):
 		return err
 	}
 	switch refused.Status {
+	case http.StatusBadRequest, http.StatusUnprocessableEntity:
+		return &failure{exitUsage, err}
 	case http.StatusNotFound:
 		return &failure{exitNotFound, err}
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		return &failure{exitNotAllowed, err}
 	case http.StatusConflict, http.StatusPreconditionFailed:
 		return &failure{exitConflict, err}
-	case http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return &failure{exitUnreachable, err}
 	}
 	return err

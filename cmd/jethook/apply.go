@@ -72,7 +72,7 @@ func (p *plan) confirm(cmd *cobra.Command, todo int) error {
 	if err := p.write(&question, &question, outputTable); err != nil {
 		return err
 	}
-	fmt.Fprintf(&question, "Make %d changes? [y/N] ", todo)
+	fmt.Fprintf(&question, "Make %s? [y/N] ", quantity(todo, "change"))
 	return agree(cmd, question.String(), misused("it asks before it changes something, and there is no terminal: look at plan, and give --yes"))
 }
 
@@ -96,7 +96,7 @@ func (p *plan) apply(ctx context.Context, client *api.Client, stdout, stderr io.
 	for _, c := range todo {
 		var done applied
 		if done, failed = perform(ctx, client, c, specs[c.Kind+"/"+c.Name]); failed != nil {
-			failed = fmt.Errorf("%s %s: %w (%d of %d changes were made; apply goes on where it stopped)", c.Action, entryName(&c), failed, len(made), len(todo))
+			failed = fmt.Errorf("%s %s: %w (%d of %s made; apply goes on where it stopped)", c.Action, entryName(&c), failed, len(made), quantity(len(todo), "change"))
 			break
 		}
 		made = append(made, done)
@@ -110,7 +110,7 @@ func (p *plan) apply(ctx context.Context, client *api.Client, stdout, stderr io.
 		return errors.Join(writeJSON(stdout, made), failed)
 	}
 	if failed == nil {
-		fmt.Fprintf(stderr, "%d changes were made, %d entries were as they shall be\n", len(made), p.count(api.ActionUnchanged))
+		fmt.Fprintf(stderr, "%s made, %d unchanged\n", quantity(len(made), "change"), p.count(api.ActionUnchanged))
 	}
 	return failed
 }

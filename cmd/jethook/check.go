@@ -27,6 +27,9 @@ endpoint does not answer. A warning is of what may be meant.`,
 		Example: "  jethook check -c jethook.yaml\n  jethook check -c jethook.yaml -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := files.demand(); err != nil {
+				return err
+			}
 			found, err := check(cmd, &files)
 			if err != nil {
 				return err

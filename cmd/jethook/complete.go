@@ -95,7 +95,7 @@ func completionClient(cmd *cobra.Command) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&apiFlags{server: server, key: keyFlag{key}}).client()
+	return (&apiFlags{server: server, key: keyFlag{reference: key}}).client()
 }
 
 // pages reads a list page by page, and returns what came before an error.

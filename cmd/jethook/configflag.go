@@ -31,6 +31,14 @@ func (f *configFiles) paths() []string {
 	return slices.DeleteFunc(listed, func(path string) bool { return path == "" })
 }
 
+// demand refuses to look at the configuration where nobody has named its files.
+func (f *configFiles) demand() error {
+	if len(f.paths()) == 0 {
+		return misused("no configuration: name its file with -c or %s", configVariable)
+	}
+	return nil
+}
+
 // load reads the files and checks all that can be checked without running. The
 // error is *config.Problems.
 func (f *configFiles) load() (*config.Config, error) {
@@ -39,8 +47,8 @@ func (f *configFiles) load() (*config.Config, error) {
 
 // source returns the configured source of that name.
 func (f *configFiles) source(name string) (config.Source, *config.Config, error) {
-	if len(f.paths()) == 0 {
-		return config.Source{}, nil, misused("no configuration: name its file with -c or %s", configVariable)
+	if err := f.demand(); err != nil {
+		return config.Source{}, nil, err
 	}
 	c, err := f.load()
 	if err != nil {

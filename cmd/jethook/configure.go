@@ -34,6 +34,9 @@ no problem. Nothing is opened or changed.`,
 		Example: "  jethook config validate -c jethook.yaml -c secrets.yaml",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := files.demand(); err != nil {
+				return err
+			}
 			c, err := files.load()
 			if err == nil {
 				for _, w := range app.Warnings(c) {

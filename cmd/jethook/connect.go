@@ -18,7 +18,7 @@ type accountFlags struct {
 }
 
 func (f *accountFlags) bind(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.key.reference, "api-key", "", "where the provider's API key is: `@FILE` or env:NAME")
+	f.key.bind(cmd, "api-key", "where the provider's API key is")
 	cmd.Flags().StringVar(&f.base, "base-url", "", "`URL` of the provider's API, such as https://uat-api.clinkbill.com/api")
 	_ = cmd.MarkFlagRequired("api-key") // there is such a flag
 }
@@ -66,7 +66,7 @@ key is used for the request and not kept.`,
 		case done.Rotated:
 			became = "is registered, with a new secret"
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s at %s for %d events %s\n", done.Address, became, args[0], len(done.Events), done.Webhook.ID)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %s at %s for %s %s\n", done.Address, became, args[0], quantity(len(done.Events), "event"), done.Webhook.ID)
 		return err
 	})
 	account.bind(cmd)

@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -65,6 +67,10 @@ func (d *dev) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// Whoever reads no further, such as head, would else end the process before its
+	// directory is removed.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGPIPE)
+	defer stop()
 	dir, remove, err := d.directory()
 	if err != nil {
 		return err
@@ -190,8 +196,9 @@ func (d *dev) greet(setup *devSetup) {
 Post an event of your own from another terminal:
   %[7]s trigger stripe charge.refunded -c %[4]s
   %[7]s trigger chip purchase.paid -c %[4]s --key @%[8]s
-and see what became of it:
-  %[7]s events list --server http://%[2]s --key @%[9]s
+and see what became of it, with the key of the environment test:
+  export JETHOOK_SERVER=http://%[2]s JETHOOK_KEY="$(cat %[9]s)"
+  %[7]s events list
 
 Ctrl-C ends it. Each line is an attempt to deliver a sample event:
 `, setup.ingest, setup.admin, setup.ops, setup.file(), setup.store(), keeping, invocation(os.Args[0]), setup.chipKey(), setup.keyFile())
@@ -215,7 +222,7 @@ func (d *dev) conclude(samples *devSamples, receiver *devReceiver, err error) er
 	case err != nil:
 		return err
 	case seen.unverified > 0:
-		return fmt.Errorf("%d deliveries were not signed as they should be", seen.unverified)
+		return fmt.Errorf("deliveries that were not signed as they should be: %d", seen.unverified)
 	case d.count > 0 && (seen.delivered < d.count || seen.retried == 0):
 		return fmt.Errorf("ended before %d events were delivered and one of them retried", d.count)
 	}

@@ -30,11 +30,12 @@ type devSetup struct {
 	chipPublic              string
 	endpoint                config.Secret // what deliveries are signed with
 	apiKey                  config.Secret
+	prodKey                 config.Secret // or the bridge would show one that finds nothing here
 }
 
 // newDevSetup generates the secrets.
 func newDevSetup(dir string) (*devSetup, error) {
-	d := &devSetup{dir: dir, apiKey: config.NewSecret("sk_test_" + rand.Text())}
+	d := &devSetup{dir: dir, apiKey: config.NewSecret("sk_test_" + rand.Text()), prodKey: config.NewSecret("sk_prod_" + rand.Text())}
 	for _, secret := range []*config.Secret{&d.clink, &d.stripe, &d.standard, &d.endpoint} {
 		text, err := signature.GenerateSecret(signature.HMACSHA256)
 		if err != nil {
@@ -88,7 +89,7 @@ endpoints:
     all_events: true
     secrets: [{{quote .Endpoint.Reveal}}]
     retry: {initial: 1s, multiplier: 2, jitter: 0}
-admin: {keys: [{{quote .APIKey.Reveal}}]}
+admin: {keys: [{{quote .APIKey.Reveal}}, {{quote .ProdKey.Reveal}}]}
 log: {level: error}
 `
 
@@ -127,7 +128,8 @@ func (d *devSetup) yaml() ([]byte, error) {
 	var text bytes.Buffer
 	err = page.Execute(&text, struct {
 		Ingest, Admin, Ops, Store, Receiver, ChipPublic string
-		Clink, Stripe, Standard, Endpoint, APIKey       config.Secret
-	}{d.ingest, d.admin, d.ops, d.store(), d.receiver, d.chipPublic, d.clink, d.stripe, d.standard, d.endpoint, d.apiKey})
+		Clink, Stripe, Standard, Endpoint               config.Secret
+		APIKey, ProdKey                                 config.Secret
+	}{d.ingest, d.admin, d.ops, d.store(), d.receiver, d.chipPublic, d.clink, d.stripe, d.standard, d.endpoint, d.apiKey, d.prodKey})
 	return text.Bytes(), err
 }

@@ -9,6 +9,10 @@ import (
 	"github.com/jethook/jethook/api"
 )
 
+// elsewhere says where the keys of an endpoint are that have no flags.
+const elsewhere = `Its own secrets, retry, headers,
+auth and tls have no flags: write them into a file for jethook apply, or ask the API.`
+
 // endpointFlags are what an endpoint shall be, as far as flags are given.
 type endpointFlags struct {
 	api.EndpointSpec
@@ -48,6 +52,7 @@ func newEndpointsCreate() *cobra.Command {
 	var of endpointFlags
 	cmd := apiCommand(&flags, &cobra.Command{
 		Use: "create", Short: "Make an endpoint, and print its secret this once",
+		Long:    "Makes an endpoint, and prints its secret this once. " + elsewhere,
 		Example: `  jethook endpoints create --name billing --url https://billing.example.com/events --events stripe.invoice.*`,
 		Args:    noArgs,
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) error {
@@ -85,6 +90,7 @@ func newEndpointsUpdate() *cobra.Command {
 	var of endpointFlags
 	cmd := apiCommand(&flags, &cobra.Command{
 		Use: "update NAME", Short: "Change an endpoint that was made over the API in what flags say",
+		Long:    "Changes an endpoint that was made over the API in what flags say. " + elsewhere,
 		Example: "  jethook endpoints update billing --rate 50/s",
 		Args:    exactly("NAME"),
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
@@ -96,13 +102,10 @@ func newEndpointsUpdate() *cobra.Command {
 }
 
 func newEndpointsDelete() *cobra.Command {
-	var flags apiFlags
-	return apiCommand(&flags, &cobra.Command{
+	return newDeleteCommand("endpoint", (*api.Client).DeleteEndpoint, &cobra.Command{
 		Use: "delete NAME", Short: "Delete an endpoint that was made over the API, and what waits for it",
 		Example: "  jethook endpoints delete billing",
 		Args:    exactly("NAME"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
-		return client.DeleteEndpoint(ctx, args[0])
 	})
 }
 

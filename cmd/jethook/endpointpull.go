@@ -48,7 +48,7 @@ With -o json each line is one event, its body in base64 as event.data_base64.`,
 		}
 		settled, err := client.Ack(ctx, args[0], tokens...)
 		if err == nil && len(settled.Over) > 0 {
-			err = fmt.Errorf("%d events were acknowledged too late and come again", len(settled.Over))
+			err = fmt.Errorf("acknowledged too late, to be delivered again: %s", quantity(len(settled.Over), "event"))
 		}
 		return err
 	})

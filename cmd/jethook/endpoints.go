@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -97,8 +99,49 @@ func newEndpointCommand(use, short, long, example string,
 }
 
 func writeEndpoint(w io.Writer, e *api.Endpoint) error {
-	return writeFields(w, "name", e.Name, "env", e.Env, "url", e.URL, "description", e.Description, "events", strings.Join(e.Events, " "),
+	pull := ""
+	if e.Pull {
+		pull = "its receiver takes its events"
+	}
+	return writeFields(w, "name", e.Name, "env", e.Env, "url", e.URL, "pull", pull, "description", e.Description, "events", strings.Join(e.Events, " "), "filter", e.Filter,
+		"signature", e.Signature, "headers", strings.Join(slices.Sorted(maps.Keys(e.Headers)), " "), "auth", authOf(e.Auth), "tls", tlsOf(e.TLS),
+		"timeout", e.Timeout, "concurrency", number(e.Concurrency), "rate", e.Rate, "retry", retryOf(e.Retry),
 		"state", e.State, "since", moment(e.Since), "why", e.Reason, "next warning", moment(e.NextWarning), "disabled at", moment(e.DisableAt),
 		"drains at", e.DrainRate, "oldest waits since", moment(e.OldestWaiting), "oldest expires", moment(e.ExpiresAt),
 		"waiting", fmt.Sprint(e.Waiting), "retries", fmt.Sprint(e.Retries), "dead", fmt.Sprint(e.Dead), "managed by", e.ManagedBy)
+}
+
+// authOf says how deliveries are authorized; the API does not show with what.
+func authOf(a *api.Auth) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Basic != nil:
+		return "basic " + a.Basic.User
+	}
+	return "bearer"
+}
+
+// tlsOf says what an endpoint has of its own for TLS.
+func tlsOf(t *api.TLS) string {
+	if t == nil {
+		return ""
+	}
+	var own []string
+	if t.CA != "" {
+		own = append(own, "ca")
+	}
+	if t.Cert != "" {
+		own = append(own, "client certificate")
+	}
+	return strings.Join(own, ", ")
+}
+
+// retryOf is a schedule of attempts.
+func retryOf(r *api.Retry) string {
+	if r == nil || r.Attempts == nil || r.Multiplier == nil || r.Jitter == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s within %s, the second after %s, then %g times as long each, at most %s, give or take %g %%",
+		quantity(*r.Attempts, "attempt"), r.MaxElapsed, r.Initial, *r.Multiplier, r.MaxInterval, 100**r.Jitter)
 }

@@ -16,7 +16,7 @@ type exitCode int
 const (
 	exitDone        exitCode = 0
 	exitFailed      exitCode = 1
-	exitUsage       exitCode = 2
+	exitUsage       exitCode = 2 // or a value that the bridge refuses
 	exitNotFound    exitCode = 3
 	exitNotAllowed  exitCode = 4
 	exitConflict    exitCode = 5
@@ -75,7 +75,7 @@ func report(stderr io.Writer, cmd *cobra.Command, err error, begun bool) exitCod
 		code = exitInterrupted
 	}
 	switch problems := (*config.Problems)(nil); {
-	case told != nil && told.err == nil:
+	case told != nil && told.err == nil, code == exitInterrupted: // whoever sent the signal knows
 	case errors.As(err, &problems):
 		fmt.Fprintln(stderr, problems) // one a line, each with its place
 	default:

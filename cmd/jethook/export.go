@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -20,6 +21,7 @@ var kinds = []string{api.KindSources, api.KindEndpoints, api.KindSubscribers}
 func newExport() *cobra.Command {
 	var flags apiFlags
 	var file string
+	var force bool
 	only := map[string]*bool{}
 	cmd := &cobra.Command{
 		Use: "export", Short: "Print what was made over the API as a configuration file",
@@ -44,26 +46,35 @@ the file refers to variables in their place, which are listed on stderr.`,
 		if chosen == nil {
 			chosen = kinds
 		}
-		return apiFailure(cmd.Context(), export(cmd.Context(), client, chosen, file, cmd.OutOrStdout(), cmd.ErrOrStderr()))
+		text, hidden, err := export(cmd.Context(), client, chosen)
+		if err != nil {
+			return apiFailure(err)
+		}
+		if err := writeExport(cmd.OutOrStdout(), file, force, text); err != nil {
+			return err
+		}
+		return hidden.tell(cmd.ErrOrStderr())
 	}
 	flags.bindAccess(cmd)
 	cmd.Flags().StringVarP(&file, "output", "o", "-", "write to this `FILE`, - for standard output")
+	cmd.Flags().BoolVar(&force, "force", false, "write over a file that is there")
 	for _, kind := range kinds {
 		only[kind] = cmd.Flags().Bool(kind, false, "the "+kind+"; all kinds where none is said")
 	}
 	return cmd
 }
 
-func export(ctx context.Context, client *api.Client, chosen []string, file string, stdout, stderr io.Writer) error {
+// export returns the entries as a file, and what that refers to.
+func export(ctx context.Context, client *api.Client, chosen []string) ([]byte, *variables, error) {
 	lists := make(map[string][]config.Written)
-	hidden := variables{taken: make(map[string]bool)}
+	hidden := &variables{taken: make(map[string]bool)}
 	for _, kind := range chosen {
 		lists[kind] = []config.Written{}
 		query := api.SpecQuery{Kind: kind, Limit: 100}
 		for {
 			page, err := client.Specs(ctx, query)
 			if err != nil {
-				return err
+				return nil, nil, err
 			}
 			for _, of := range page.Data {
 				lists[kind] = append(lists[kind], hidden.write(of))
@@ -74,15 +85,25 @@ func export(ctx context.Context, client *api.Client, chosen []string, file strin
 			}
 		}
 	}
-	text := config.WriteEntries(lists)
-	if file == "-" {
-		if _, err := stdout.Write(text); err != nil {
-			return err
-		}
-	} else if err := os.WriteFile(file, text, 0o644); err != nil {
+	return config.WriteEntries(lists), hidden, nil
+}
+
+// writeExport writes to a file, over what it has where force says so, or for - to
+// stdout.
+func writeExport(stdout io.Writer, path string, force bool, text []byte) error {
+	if path == "-" {
+		_, err := stdout.Write(text)
 		return err
 	}
-	return hidden.tell(stderr)
+	if force {
+		return os.WriteFile(path, text, 0o644)
+	}
+	file, err := createFile(path, 0o644, "write over it with --force")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(text)
+	return errors.Join(err, file.Close())
 }
 
 // variables are those that stand for what the API does not show.

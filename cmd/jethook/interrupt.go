@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,6 +15,15 @@ import (
 type interrupted struct{ signal os.Signal }
 
 func (i interrupted) Error() string { return "ended by signal: " + i.signal.String() }
+
+// interruption is the signal that has ended ctx, where err is that something was
+// given up for it, and else err.
+func interruption(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.As(err, new(interrupted))) {
+		return context.Cause(ctx)
+	}
+	return err
+}
 
 // echo is how soon after the first signal another one is the same request:
 // timeout(1) sends its signal to its child, and then to the group that has the

@@ -153,12 +153,9 @@ func newKeysRestrict() *cobra.Command {
 }
 
 func newKeysDelete() *cobra.Command {
-	var flags apiFlags
-	return apiCommand(&flags, &cobra.Command{
+	return newDeleteCommand("API key", (*api.Client).DeleteKey, &cobra.Command{
 		Use: "delete ID", Short: "Delete an API key, unless it is the last full one",
 		Example: "  jethook keys delete key_019ac0a2b3c87d1e9f00a1b2c3d4e5f6",
 		Args:    exactly("ID"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
-		return client.DeleteKey(ctx, args[0])
 	})
 }

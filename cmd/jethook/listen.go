@@ -40,7 +40,8 @@ var cursorName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
 
 // listener passes events on to a service on this machine.
 type listener struct {
-	forward, cursor string // the service's URL, and the file with the place; empty for none
+	forward, cursor string  // the service's URL, and the file with the place; empty for none
+	key             keyFlag // what events are signed with; a new one where it is not given
 	printBody       bool
 	format          output
 	signer          *signature.Signer
@@ -57,12 +58,14 @@ func newListen() *cobra.Command {
 	cmd := apiCommand(&flags, &cobra.Command{
 		Use: "listen", Short: "See events on this machine as they come, and have them sent to a service here",
 		Long: `Shows events as they are stored, and with --forward-to sends each to a service on this
-machine, signed with a secret that is printed at the start. It reads the stream through
+machine, signed with a secret that is printed at the start, or with that of
+--forward-key, which is the same the next time. It reads the stream through
 the management API and takes nothing away from anybody. With --durable NAME it
 remembers where it was, for each environment, and goes on there the next time, with
 everything that came meanwhile. What the service refuses is sent twice more and then
 passed over.`,
 		Example: `  jethook listen --forward-to http://localhost:3000/webhooks
+  jethook listen --forward-to http://localhost:3000/webhooks --forward-key env:SECRET --durable laptop
   jethook listen --events 'stripe.invoice.*' --events 'clink.>' --where 'data.object.amount >= 1000'
   jethook listen --events 'stripe.invoice.*' --since 1h --durable laptop --print-body`,
 		Args: noArgs,
@@ -71,6 +74,9 @@ passed over.`,
 		env, err := flags.environment(prod)
 		if err != nil {
 			return err
+		}
+		if l.key.given() && l.forward == "" {
+			return misused("--forward-key is for --forward-to")
 		}
 		if err := l.prepare(env, durable); err != nil {
 			return err
@@ -86,6 +92,7 @@ passed over.`,
 	})
 	of.bind(cmd)
 	cmd.Flags().StringVar(&l.forward, "forward-to", "", "post each event to this `URL`")
+	l.key.bind(cmd, "forward-key", "what to sign for that with (default a new secret)")
 	cmd.Flags().StringVar(&durable, "durable", "", "remember under this `NAME` where it was")
 	cmd.Flags().BoolVar(&l.printBody, "print-body", false, "print the bodies too")
 	cmd.Flags().BoolVar(&prod, "prod", false, "listen to production, with its API key")
@@ -111,7 +118,7 @@ func (f *apiFlags) environment(prod bool) (string, error) {
 	return "prod", nil
 }
 
-// prepare checks where events go, and makes the secret that they are signed with.
+// prepare checks where events go, and what they are signed with.
 func (l *listener) prepare(env, durable string) error {
 	if durable != "" {
 		if !cursorName.MatchString(durable) {
@@ -130,19 +137,28 @@ func (l *listener) prepare(env, durable string) error {
 		return misused("--forward-to is not an address such as http://localhost:3000/webhooks")
 	}
 	scheme := signature.StandardWebhooks()
-	secret, err := signature.GenerateSecret(scheme.Algorithm)
-	if err != nil {
-		return err
-	}
-	key, err := signature.ParseSigningKey(scheme.Algorithm, scheme.KeyEncoding, secret)
+	key, shown, err := l.signingKey(scheme)
 	if err != nil {
 		return err
 	}
 	if l.signer, err = signature.NewSigner(scheme, []signature.Key{key}); err != nil {
 		return err
 	}
-	fmt.Fprintf(l.notes, "events are sent to %s, signed as Standard Webhooks with the secret %s\n", l.forward, secret)
+	fmt.Fprintf(l.notes, "events are sent to %s, signed as Standard Webhooks with the secret %s\n", l.forward, shown)
 	return nil
+}
+
+// signingKey is that of the flag, or else a new one, and what people are told of it.
+func (l *listener) signingKey(scheme signature.Scheme) (key signature.Key, shown string, err error) {
+	if l.key.given() {
+		key, err = l.key.signingKey(scheme)
+		return key, "of --" + l.key.name, err
+	}
+	if shown, err = signature.GenerateSecret(scheme.Algorithm); err != nil {
+		return key, "", err
+	}
+	key, err = signature.ParseSigningKey(scheme.Algorithm, scheme.KeyEncoding, shown)
+	return key, shown, err
 }
 
 // place is what is remembered.
@@ -259,7 +275,7 @@ func (l *listener) post(ctx context.Context, of *heard, body []byte, attempt int
 	}
 	now := time.Now()
 	for name, value := range map[string]string{
-		"Content-Type": of.ContentType, "User-Agent": "jethook/" + version, "Webhook-Id": of.ID, "Webhook-Timestamp": strconv.FormatInt(now.Unix(), 10),
+		"Content-Type": of.ContentType, "User-Agent": "jethook/" + thisBuild().Version, "Webhook-Id": of.ID, "Webhook-Timestamp": strconv.FormatInt(now.Unix(), 10),
 		"Ce-Specversion": "1.0", "Ce-Id": of.ID, "Ce-Type": of.Type, "Ce-Source": "/" + of.Env + "/" + of.Source, "Ce-Time": of.Time.UTC().Format(time.RFC3339Nano),
 		"Jethook-Attempt": strconv.Itoa(attempt),
 	} {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/jethook/jethook/api"
+	"github.com/jethook/jethook/config"
 )
 
 func TestAListenerGoesOnInItsOwnStreamAlone(t *testing.T) {
@@ -50,7 +51,12 @@ func TestWhatAListenerPrintsCommandsNoTerminal(t *testing.T) {
 }
 
 func TestAListenerTakesARedirectForARefusal(t *testing.T) {
-	s := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if got, want := r.UserAgent(), "jethook/"+thisBuild().Version; got != want {
+			t.Errorf("sent as %q, want %q", got, want)
+		}
+		http.Redirect(w, r, "/elsewhere", http.StatusFound)
+	}))
 	t.Cleanup(s.Close)
 	l := &listener{forward: s.URL, notes: io.Discard}
 	if err := l.prepare("test", ""); err != nil {
@@ -59,6 +65,28 @@ func TestAListenerTakesARedirectForARefusal(t *testing.T) {
 	of := heard{Event: api.Event{ID: "evt_1", Type: "order.paid", Source: "shop", Env: "test"}}
 	if err := l.post(t.Context(), &of, []byte("{}"), 1); err != nil || of.Status != http.StatusFound {
 		t.Errorf("status %d, error %v; want %d", of.Status, err, http.StatusFound)
+	}
+	localClient.CloseIdleConnections()
+}
+
+func TestAListenerSignsWithTheSecretThatItIsGiven(t *testing.T) {
+	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	receiver, err := newDevReceiver(io.Discard, config.NewSecret(secret), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receiver.close()
+	var notes bytes.Buffer
+	l := &listener{forward: receiver.url(), key: keyFlag{"forward-key", "@" + writeFile(t, "secret", secret+"\n")}, notes: &notes}
+	if err := l.prepare("test", ""); err != nil {
+		t.Fatal(err)
+	}
+	of := heard{Event: api.Event{ID: "evt_1", Type: "order.paid", Source: "shop", Env: "test"}}
+	if err := l.post(t.Context(), &of, []byte("{}"), 3); err != nil || of.Status != http.StatusOK {
+		t.Errorf("status %d, error %v; want that it is verified", of.Status, err)
+	}
+	if !strings.Contains(notes.String(), "with the secret of --forward-key") || strings.Contains(notes.String(), secret) {
+		t.Errorf("it says %q", &notes)
 	}
 	localClient.CloseIdleConnections()
 }

@@ -25,5 +25,5 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	begun := false
 	noteBegin(root, &begun)
 	cmd, err := root.ExecuteContextC(ctx)
-	return report(stderr, cmd, err, begun)
+	return report(stderr, cmd, interruption(ctx, err), begun)
 }

@@ -24,9 +24,10 @@ const lateCounts = 3
 type replayFlags struct {
 	apiFlags
 	api.ReplaySpec
-	to, toKey, toFile string
-	after             uint64
-	detach            bool
+	to, toFile string
+	toKey      keyFlag
+	after      uint64
+	detach     bool
 }
 
 func newReplay() *cobra.Command {
@@ -43,7 +44,8 @@ replay goes on.
 With --to URL it goes to an address that is no endpoint's, signed as Standard Webhooks
 with a secret that is shown once, or with that of --to-key. What is not taken there in
 four attempts is counted as failed. With --to-file it is written to a file, one
-CloudEvent in JSON a line.`,
+CloudEvent in JSON a line, its body in base64 as data_base64, byte for byte, and
+without the provider's headers.`,
 		Example: `  jethook replay --endpoint billing --since 2h --dry-run
   jethook replay --endpoint billing --events stripe.invoice.* --since 2026-11-20T00:00:00Z --rate 50/s
   jethook replay --to https://new.example.com/webhooks --to-key env:SECRET --since 24h
@@ -63,7 +65,7 @@ CloudEvent in JSON a line.`,
 	})
 	cmd.Flags().StringVar(&f.Endpoint, "endpoint", "", "the `NAME` of the endpoint")
 	cmd.Flags().StringVar(&f.to, "to", "", "in place of an endpoint, a `URL` for this once")
-	cmd.Flags().StringVar(&f.toKey, "to-key", "", "what to sign for that with: `@FILE` or env:NAME (default a new secret)")
+	f.toKey.bind(cmd, "to-key", "what to sign for that with (default a new secret)")
 	cmd.Flags().StringVar(&f.toFile, "to-file", "", "in place of an endpoint, write to this `PATH`, or - for stdout")
 	cmd.Flags().Uint64Var(&f.after, "after", 0, "go on with --to-file after the `SEQUENCE` that it ended with")
 	cmd.Flags().StringSliceVar(&f.Events, "events", nil, "a `PATTERN` of events, such as stripe.invoice.* (default those that the endpoint gets, or all); may be repeated")
@@ -88,10 +90,10 @@ func (f *replayFlags) run(ctx context.Context, client *api.Client, cmd *cobra.Co
 	if f.to != "" {
 		f.To = &api.Target{URL: f.to}
 	}
-	if key := (keyFlag{f.toKey}); key.given() {
-		secret, err := key.read()
+	if f.toKey.given() {
+		secret, err := f.toKey.read()
 		if err != nil {
-			return fmt.Errorf("--to-key: %w", err)
+			return err
 		}
 		if f.To == nil {
 			return misused("--to-key is for --to")
@@ -144,22 +146,27 @@ func replayFailure(r *api.Replay) error {
 func counted(r *api.Replay) string {
 	to := cmp.Or(r.Endpoint, r.To)
 	if r.LookedAt == nil || r.Matching == nil {
-		return fmt.Sprintf("%d events would be delivered to %s again", r.Count, to)
+		return fmt.Sprintf("%s would be delivered to %s again", quantity(r.Count, "event"), to)
 	}
 	unfit := ""
 	if r.Unfit != nil && *r.Unfit > 0 {
 		unfit = fmt.Sprintf("; on %d more the expression or the filter cannot be evaluated", *r.Unfit)
 	}
 	if *r.LookedAt < r.Count {
-		return fmt.Sprintf("at least %d of %d events would be delivered to %s again: so many of the %d oldest, which were looked at%s", *r.Matching, r.Count, to, *r.LookedAt, unfit)
+		return fmt.Sprintf("at least %d of %s would be delivered to %s again: so many of the %d oldest, which were looked at%s", *r.Matching, quantity(r.Count, "event"), to, *r.LookedAt, unfit)
 	}
-	return fmt.Sprintf("%d of %d events would be delivered to %s again%s", *r.Matching, r.Count, to, unfit)
+	return fmt.Sprintf("%d of %s would be delivered to %s again%s", *r.Matching, quantity(r.Count, "event"), to, unfit)
 }
 
 // followReplay tells how far a replay is until it is over.
 func followReplay(ctx context.Context, client *api.Client, r api.Replay, w io.Writer) (api.Replay, error) {
 	bar := progress{w: w}
-	defer bar.end()
+	defer func() {
+		bar.end()
+		if ctx.Err() != nil {
+			fmt.Fprintf(w, "%s goes on; to end it: jethook replay cancel %s\n", r.ID, r.ID)
+		}
+	}()
 	for late := 0; r.State != "failed" && r.State != "cancelled"; {
 		if r.State == "done" {
 			if late++; late > lateCounts || r.Delivered+r.Filtered+r.Failed >= r.Count {
@@ -169,8 +176,6 @@ func followReplay(ctx context.Context, client *api.Client, r api.Replay, w io.Wr
 		select {
 		case <-time.After(followEvery):
 		case <-ctx.Done():
-			bar.end()
-			fmt.Fprintf(w, "%s goes on; to end it: jethook replay cancel %s\n", r.ID, r.ID)
 			return r, ctx.Err()
 		}
 		next, err := client.Replay(ctx, r.ID)

@@ -3,15 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"mime"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,31 +18,16 @@ import (
 // exportPage is how many events are asked for at a time.
 const exportPage = 1000
 
-// cloudEvent is an event in the structured mode of CloudEvents 1.0.
+// cloudEvent is an event in the structured mode of CloudEvents 1.0, with its body
+// byte for byte, over which its provider's signature was made.
 type cloudEvent struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Source          string          `json:"source"`
-	Type            string          `json:"type"`
-	Time            time.Time       `json:"time"`
-	DataContentType string          `json:"datacontenttype,omitempty"`
-	Traceparent     string          `json:"traceparent,omitempty"`
-	Sequence        string          `json:"sequence"` // in the stream
-	Data            json.RawMessage `json:"data,omitempty"`
-	DataBase64      []byte          `json:"data_base64,omitempty"`
+	api.CloudEvent
+	Sequence string `json:"sequence"` // in the stream
 }
 
-// structured writes JSON as JSON, and any other body in base64.
 func structured(e *api.ReadEvent) cloudEvent {
-	of := cloudEvent{SpecVersion: "1.0", ID: e.ID, Source: "/" + e.Env + "/" + e.Source, Type: e.Type, Time: e.Time.UTC(), DataContentType: e.ContentType,
-		Traceparent: e.Traceparent, Sequence: strconv.FormatUint(e.Sequence, 10)}
-	kind, _, err := mime.ParseMediaType(e.ContentType)
-	if err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json")) && json.Valid(e.Body) {
-		of.Data = e.Body
-	} else {
-		of.DataBase64 = e.Body
-	}
-	return of
+	return cloudEvent{api.CloudEvent{SpecVersion: "1.0", ID: e.ID, Source: "/" + e.Env + "/" + e.Source, Type: e.Type, Time: e.Time.UTC(),
+		DataContentType: e.ContentType, Traceparent: e.Traceparent, Data: e.Body}, strconv.FormatUint(e.Sequence, 10)}
 }
 
 // exporter writes what is stored to a file.
@@ -80,21 +61,16 @@ func toFile(ctx context.Context, client *api.Client, cmd *cobra.Command, spec *a
 	}
 	err = x.run(ctx, out)
 	x.bar.end()
-	fmt.Fprintf(cmd.ErrOrStderr(), "%d events are written, up to sequence %d; to go on from there: --after %d\n", x.count, x.query.After, x.query.After)
+	fmt.Fprintf(cmd.ErrOrStderr(), "%s written, up to sequence %d; to go on from there: --after %d\n", quantity(x.count, "event"), x.query.After, x.query.After)
 	return err
 }
 
-// openExport makes a file that is not there, or goes on with one that is.
+// openExport makes a file that is not there, or goes on with one.
 func openExport(path string, goesOn bool) (*os.File, error) {
-	mode := os.O_EXCL
 	if goesOn {
-		mode = os.O_APPEND
+		return os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|mode, 0o600)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, misused("%s is there already: take another name, or go on with it by --after SEQUENCE", path)
-	}
-	return file, err
+	return createFile(path, 0o600, "go on with it by --after SEQUENCE")
 }
 
 func (x *exporter) run(ctx context.Context, out io.Writer) error {
@@ -118,7 +94,7 @@ func (x *exporter) run(ctx context.Context, out io.Writer) error {
 		}
 		x.count += len(page.Data)
 		x.query.After, x.query.Since = page.Next, ""
-		x.bar.show(float64(page.Next-min(page.Next, first))/float64(max(1, x.query.Through-min(x.query.Through, first))), fmt.Sprintf("%d events", x.count), time.Now())
+		x.bar.show(float64(page.Next-min(page.Next, first))/float64(max(1, x.query.Through-min(x.query.Through, first))), quantity(x.count, "event"), time.Now())
 		if page.Complete {
 			return nil
 		}

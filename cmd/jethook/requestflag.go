@@ -33,7 +33,7 @@ func (f *requestFlags) bind(cmd *cobra.Command, keyUsage string) {
 	flags.StringVar(&f.preset, "preset", "", "the `PROVIDER` whose way of signing it is")
 	flags.StringVar(&f.source, "source", "", "the `SOURCE` of the configuration whose way of signing it is")
 	f.files.bind(cmd)
-	f.key.bind(cmd, keyUsage)
+	f.key.bind(cmd, "key", keyUsage)
 	f.data.bind(cmd, "the body")
 	flags.StringArrayVarP(&f.headers, "header", "H", nil, "a header of the request, `'Name: value'`; repeat it for several")
 	flags.StringVar(&f.method, "method", http.MethodPost, "the request's method, where it is signed")

@@ -23,12 +23,15 @@ again beside what is new, use jethook replay.`,
   jethook endpoints rewind billing --sequence 4711 --yes`,
 		Args: exactly("NAME"),
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("sequence") && to.Sequence == 0 {
+			return misused("--sequence is at least 1")
+		}
 		would, err := client.RewindEndpoint(ctx, args[0], to)
 		if err != nil {
 			return err
 		}
 		if !yes {
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s would get %d events again, from sequence %d to %d, and go on from there\n", would.Endpoint, would.Count, would.First, would.Last)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s would get %s again, from sequence %d to %d, and go on from there\n", would.Endpoint, quantity(would.Count, "event"), would.First, would.Last)
 			if err := agree(cmd, "go on? [y/N] ", misused("nobody can be asked, for the input is not a terminal: add --yes")); err != nil {
 				return err
 			}
@@ -40,7 +43,7 @@ again beside what is new, use jethook replay.`,
 		if flags.format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), did)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s gets %d events again, from sequence %d on\n", did.Endpoint, did.Count, did.First)
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s gets %s again, from sequence %d on\n", did.Endpoint, quantity(did.Count, "event"), did.First)
 		return err
 	})
 	cmd.Flags().StringVar(&to.Since, "since", "", "back to what was received from this `TIME` on: RFC 3339, or how long ago, such as 2h")

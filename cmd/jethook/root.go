@@ -16,13 +16,15 @@ func newRoot() *cobra.Command {
 		Long: `jethook receives webhooks, verifies and stores each one, and delivers it to
 your services until they have it. To see it work, run: jethook dev
 
-It ends with 0 when done, 1 failed, 2 wrong usage, 3 not found, 4 not allowed,
-5 conflict, 6 unreachable or timed out, 130 interrupted.`,
+It ends with 0 when done, 1 failed, 2 wrong usage or a wrong value, 3 not found,
+4 not allowed, 5 conflict, 6 unreachable or timed out, 130 interrupted.`,
 		Example: `  jethook dev
   jethook serve -c jethook.yaml`,
+		Version:       thisBuild().String(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(withoutValue)
 	root.AddCommand(
 		newServe(), newDev(),

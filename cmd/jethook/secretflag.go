@@ -15,11 +15,12 @@ import (
 // maxSecret bounds the file of a key; those of RSA have a few kilobytes.
 const maxSecret = 64 << 10
 
-// keyFlag is the flag --key: where a key is, never the key itself.
-type keyFlag struct{ reference string }
+// keyFlag is a flag such as --key: where a key is, never the key itself.
+type keyFlag struct{ name, reference string }
 
-func (k *keyFlag) bind(cmd *cobra.Command, usage string) {
-	cmd.Flags().StringVar(&k.reference, "key", "", usage+": `@FILE` or env:NAME")
+func (k *keyFlag) bind(cmd *cobra.Command, name, usage string) {
+	k.name = name
+	cmd.Flags().StringVar(&k.reference, name, "", usage+": `@FILE` or env:NAME")
 }
 
 func (k *keyFlag) given() bool { return k.reference != "" }
@@ -38,11 +39,11 @@ func (k *keyFlag) read() (config.Secret, error) {
 	if name, ok := strings.CutPrefix(k.reference, "env:"); ok {
 		text := os.Getenv(name)
 		if text == "" {
-			return config.Secret{}, misused("the variable that --key names is not set")
+			return config.Secret{}, misused("the variable that --%s names is not set", k.name)
 		}
 		return config.NewSecret(text), nil
 	}
-	return config.Secret{}, misused("--key takes @FILE or env:NAME and never the key itself, which others on this machine could read")
+	return config.Secret{}, misused("--%s takes @FILE or env:NAME and never the key itself, which others on this machine could read", k.name)
 }
 
 // signingKey reads the key for a scheme, to sign with.

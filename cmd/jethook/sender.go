@@ -99,17 +99,9 @@ func (s *sender) send(ctx context.Context, event, id string, body []byte) (answe
 	request.Header = header
 	response, err := s.client.Do(request)
 	if err != nil {
-		return answer{}, interruption(ctx, &failure{exitUnreachable, err})
+		return answer{}, &failure{exitUnreachable, err}
 	}
 	return readAnswer(response)
-}
-
-// interruption is the cause of ctx's end, where it has ended, and else err.
-func interruption(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 func readAnswer(response *http.Response) (answer, error) {

@@ -29,7 +29,8 @@ func newServe() *cobra.Command {
 		Short: "Run the bridge",
 		Long: `Runs the roles of the configuration until SIGTERM or Ctrl-C, then drains: what
 was answered 2xx is never lost, not even by kill -9. A second signal ends it at
-once, with 130.
+once, with 130. Without a file the defaults hold: a store in ./data, and no
+sources and endpoints but those that are made over the management API.
 
 A changed file, or SIGHUP, puts the configuration into force again. One that is
 wrong changes nothing, and the log says what is wrong.`,
@@ -56,6 +57,9 @@ func serve(ctx context.Context, paths []string, stdout, stderr io.Writer) error 
 		return err
 	}
 	logger := newLogger(c.Log, stderr)
+	if len(paths) == 0 {
+		logger.Warn("no configuration file was given: the defaults hold, and what is made over the management API; name a file with -c or " + configVariable)
+	}
 	limitMemory(logger)
 	watching, stop := context.WithCancel(ctx)
 	var tasks sync.WaitGroup

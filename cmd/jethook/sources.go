@@ -82,12 +82,13 @@ or in the configuration file.`,
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
 		spec.Name = args[0]
 		for _, of := range []struct {
+			flag string
 			from []string
 			into *[]string
-		}{{secrets, &spec.Secrets}, {publicKeys, &spec.PublicKeys}} {
+		}{{"secret", secrets, &spec.Secrets}, {"public-key", publicKeys, &spec.PublicKeys}} {
 			for _, reference := range of.from {
 				var text config.Secret
-				text, err := (&keyFlag{reference: reference}).read()
+				text, err := (&keyFlag{of.flag, reference}).read()
 				if err != nil {
 					return err
 				}
@@ -106,11 +107,8 @@ or in the configuration file.`,
 }
 
 func newSourcesDelete() *cobra.Command {
-	var flags apiFlags
-	return apiCommand(&flags, &cobra.Command{
+	return newDeleteCommand("source", (*api.Client).DeleteSource, &cobra.Command{
 		Use: "delete NAME", Short: "Delete a source that was made over the API; its events stay",
 		Example: "  jethook sources delete stripe", Args: exactly("NAME"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
-		return client.DeleteSource(ctx, args[0])
 	})
 }

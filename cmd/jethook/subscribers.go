@@ -106,18 +106,25 @@ create and rotate writes them.`,
 
 // saved has the credentials that a request is answered with written to a file that
 // only its owner may read, and not printed. Without a path it does nothing. The
-// file is made before, so that no key is made that could not be kept.
-func saved(path string, request func() (api.Subscriber, error)) (s api.Subscriber, err error) {
+// file is made before, so that no key is made that could not be kept; it takes the
+// place of another only where replace says so, and in one step.
+func saved(path string, replace bool, request func() (api.Subscriber, error)) (s api.Subscriber, err error) {
 	if path == "" {
 		return request()
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // mode 0600
+	var file *os.File
+	if replace {
+		file, err = os.CreateTemp(filepath.Dir(path), ".credentials-*") // mode 0600
+	} else {
+		file, err = createFile(path, 0o600, "move that away: it may be the only copy of a key")
+	}
 	if err != nil {
 		return s, fmt.Errorf("save the credentials: %w", err)
 	}
+	kept := false
 	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name()) // it is not there where it was renamed
+		if !kept {
+			_ = os.Remove(file.Name()) // the error that is returned tells more
 		}
 	}()
 	if s, err = request(); err != nil {
@@ -131,12 +138,13 @@ func saved(path string, request func() (api.Subscriber, error)) (s api.Subscribe
 		return s, errors.Join(errors.New("nothing is saved: the key was given, and its seed is with whoever made it"), file.Close())
 	}
 	_, err = file.WriteString(text)
-	if err = errors.Join(err, file.Sync(), file.Close()); err == nil {
+	if err = errors.Join(err, file.Sync(), file.Close()); err == nil && replace {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
 		return s, fmt.Errorf("the credentials are not saved; make others with subscribers rotate: %w", err)
 	}
+	kept = true
 	s.Seed, s.Creds = "", ""
 	return s, nil
 }
@@ -157,7 +165,7 @@ is set, that is a credentials file.`,
 		if spec.Name = args[0]; cmd.Flags().Changed("max-deliver") {
 			spec.MaxDeliver = &deliveries
 		}
-		s, err := saved(save, func() (api.Subscriber, error) { return client.CreateSubscriber(ctx, spec) })
+		s, err := saved(save, false, func() (api.Subscriber, error) { return client.CreateSubscriber(ctx, spec) })
 		if err != nil {
 			return err
 		}
@@ -170,7 +178,7 @@ is set, that is a credentials file.`,
 	cmd.Flags().StringVar(&spec.NKey, "nkey", "", "the public half of an `NKEY` of its own, instead of one that is made")
 	cmd.Flags().StringVar(&spec.AckWait, "ack-wait", "", "hand an event out again after this `DURATION` without an acknowledgement (default 30s)")
 	cmd.Flags().IntVar(&deliveries, "max-deliver", 0, "after so many times it is dead; 0: without end (default 10)")
-	cmd.Flags().StringVar(&save, "save", "", "write the credentials to this `FILE` instead of showing them")
+	cmd.Flags().StringVar(&save, "save", "", "write the credentials to this `FILE`, which is not there yet, instead of showing them")
 	return cmd
 }
 
@@ -186,7 +194,7 @@ the servers' configuration, or revoke the old one with nsc.`,
 		Example: "  jethook subscribers rotate ledger --overlap 48h --save ledger.nk",
 		Args:    exactly("NAME"),
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
-		s, err := saved(save, func() (api.Subscriber, error) { return client.RotateNKey(ctx, args[0], how) })
+		s, err := saved(save, true, func() (api.Subscriber, error) { return client.RotateNKey(ctx, args[0], how) })
 		if err != nil {
 			return err
 		}
@@ -194,16 +202,13 @@ the servers' configuration, or revoke the old one with nsc.`,
 	})
 	cmd.Flags().StringVar(&how.NKey, "nkey", "", "the public half of an `NKEY` of its own, instead of one that is made")
 	cmd.Flags().StringVar(&how.Overlap, "overlap", "", "admit both for this `DURATION`, at most 168h (default 24h)")
-	cmd.Flags().StringVar(&save, "save", "", "write the credentials to this `FILE` instead of showing them")
+	cmd.Flags().StringVar(&save, "save", "", "write the credentials to this `FILE`, in the place of what it has, instead of showing them")
 	return cmd
 }
 
 func newSubscribersDelete() *cobra.Command {
-	var flags apiFlags
-	return apiCommand(&flags, &cobra.Command{
+	return newDeleteCommand("subscriber", (*api.Client).DeleteSubscriber, &cobra.Command{
 		Use: "delete NAME", Short: "Delete a subscriber that was made over the API, with its consumer",
 		Example: "  jethook subscribers delete ledger", Args: exactly("NAME"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
-		return client.DeleteSubscriber(ctx, args[0])
 	})
 }

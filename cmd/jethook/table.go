@@ -75,6 +75,14 @@ func number(n int) string {
 	return fmt.Sprint(n)
 }
 
+// quantity is a number of things whose name takes an s.
+func quantity[N int | uint64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 // noteMore tells people, who see one page, how to get the next.
 func noteMore(stderr io.Writer, more bool, offset, shown int) {
 	if more {

@@ -49,7 +49,7 @@ provider names events in a header, and the same body again may be a duplicate.`,
 		ValidArgsFunction: t.complete,
 	}
 	t.files.bind(cmd)
-	t.key.bind(cmd, "what to sign with (default the first secret of the source)")
+	t.key.bind(cmd, "key", "what to sign with (default the first secret of the source)")
 	t.data.bind(cmd, "a body in place of the provider's sample")
 	cmd.Flags().StringVar(&t.url, "url", "", "the gateway's `ADDRESS` (default as listen.ingest of the configuration)")
 	cmd.Flags().IntVarP(&t.count, "count", "n", 1, "how many events")
@@ -92,7 +92,7 @@ func (t *trigger) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 	refused := 0
 	for range t.count {
 		if err := limiter.Wait(ctx); err != nil {
-			return interruption(ctx, err)
+			return err
 		}
 		a, err := s.send(ctx, t.event, uuid.NewString(), body)
 		if err != nil {
@@ -106,7 +106,7 @@ func (t *trigger) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Wr
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("the gateway refused %d of %d events", refused, t.count)
+		return fmt.Errorf("the gateway refused %d of %s", refused, quantity(t.count, "event"))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package admin serves the management API and the dashboard.
+// Package admin serves the management API.
 package admin
 
 import (

@@ -48,7 +48,11 @@ func (h *Handler) account(ctx context.Context, of api.Account) (*provider.Accoun
 // providerFailure tells the caller what a provider has answered.
 func providerFailure(err error) error {
 	if errors.Is(err, provider.ErrProvider) {
-		return &problem{code: providerFailed, detail: strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + ". Run it again when that is mended: it goes on where it stopped.", cause: err}
+		code := providerFailed
+		if errors.Is(err, provider.ErrSilent) {
+			code = providerSilent
+		}
+		return &problem{code: code, detail: strings.ToUpper(err.Error()[:1]) + err.Error()[1:] + ". Run it again when that is mended: it goes on where it stopped.", cause: err}
 	}
 	return err
 }

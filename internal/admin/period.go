@@ -14,7 +14,12 @@ func (p Period) bounds(now time.Time, place string) (since, until time.Time, err
 	if since, err = moment(p.Since, now, place+".since"); err != nil {
 		return since, until, err
 	}
-	until, err = moment(p.Until, now, place+".until")
+	if until, err = moment(p.Until, now, place+".until"); err != nil {
+		return since, until, err
+	}
+	if !until.IsZero() && until.Before(since) {
+		err = misplaced(place+".until", "is before since")
+	}
 	return since, until, err
 }
 

@@ -42,6 +42,7 @@ const (
 	outdated         code = "outdated"
 	keysetMissing    code = "keyset_missing"
 	providerFailed   code = "provider_failed"
+	providerSilent   code = "provider_unreachable"
 	keyReused        code = "idempotency_key_reused"
 	underWay         code = "request_under_way"
 	bodyTooLarge     code = "body_too_large"
@@ -79,7 +80,8 @@ var titles = map[code]struct {
 	notAgreed:        {http.StatusConflict, "Not what was agreed"},
 	outdated:         {http.StatusPreconditionFailed, "Changed since it was read"},
 	keysetMissing:    {http.StatusConflict, "No keyset"},
-	providerFailed:   {http.StatusBadGateway, "Provider refused or not reached"},
+	providerFailed:   {http.StatusBadGateway, "Provider refused"},
+	providerSilent:   {http.StatusGatewayTimeout, "Provider not reached"},
 	keyReused:        {http.StatusConflict, "Idempotency-Key reused"},
 	underWay:         {http.StatusConflict, "Request under way"},
 	bodyTooLarge:     {http.StatusRequestEntityTooLarge, "Body too large"},

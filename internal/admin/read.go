@@ -123,7 +123,7 @@ func (h *Handler) reader(ctx context.Context, q *readQuery) (*reader, error) {
 		return r, nil
 	}
 	if r.wants, err = deliver.Selects(deliver.Endpoint{Filter: q.Where, SystemEvents: true}); err != nil {
-		return nil, misplaced("query.where", err.Error())
+		return nil, misplaced("query.where", "not an expression: "+err.Error())
 	}
 	return r, nil
 }

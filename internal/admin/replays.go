@@ -36,10 +36,7 @@ func (h *Handler) createReplay(ctx context.Context, in *struct{ Body api.ReplayS
 		spec.Target = &fanout.Target{URL: of.To.URL, Secret: of.To.Secret}
 	}
 	var err error
-	if spec.Since, err = moment(of.Since, h.now(), "body.since"); err != nil {
-		return nil, err
-	}
-	if spec.Until, err = moment(of.Until, h.now(), "body.until"); err != nil {
+	if spec.Since, spec.Until, err = (Period{of.Since, of.Until}).bounds(h.now(), "body"); err != nil {
 		return nil, err
 	}
 	if of.Rate != "" {

@@ -59,7 +59,7 @@ func (h *Handler) rewindSpec(of api.RewindSpec) (spec fanout.RewindSpec, err err
 		}
 	}
 	if given != 1 {
-		return spec, misplaced("body", "says how far to go back by one of since, sequence and beginning")
+		return spec, misplaced("body", "how far to go back is said by one of since, sequence and beginning")
 	}
 	spec = fanout.RewindSpec{Sequence: of.Sequence, Beginning: of.Beginning}
 	spec.Since, err = moment(of.Since, h.now(), "body.since")

@@ -109,15 +109,18 @@ func TestAHalfThatFailedIsRepairedByConnectingAgain(t *testing.T) {
 	done[api.Connected](t)(client.Connect(t.Context(), how))
 	send("clink", "order.succeeded", "1")
 	to.next()
-	for name, wrong := range map[string]func(*api.Connect){
-		"a wrong key":       func(c *api.Connect) { c.APIKey = "sk_prod_wrong-key-of-this-test" },
-		"nobody there":      func(c *api.Connect) { c.BaseURL = "http://127.0.0.1:1/api" },
-		"no API of Clink's": func(c *api.Connect) { c.BaseURL = far.url("ops", "/metrics") },
+	for name, of := range map[string]struct {
+		wrong  func(*api.Connect)
+		status int
+	}{
+		"a wrong key":       {func(c *api.Connect) { c.APIKey = "sk_prod_wrong-key-of-this-test" }, http.StatusBadGateway},
+		"nobody there":      {func(c *api.Connect) { c.BaseURL = "http://127.0.0.1:1/api" }, http.StatusGatewayTimeout},
+		"no API of Clink's": {func(c *api.Connect) { c.BaseURL = far.url("ops", "/metrics") }, http.StatusBadGateway},
 	} {
 		other := how
-		wrong(&other)
+		of.wrong(&other)
 		_, err := client.Connect(t.Context(), other)
-		refusedAs(t, err, http.StatusBadGateway)
+		refusedAs(t, err, of.status)
 		if strings.Contains(fmt.Sprint(err), "wrong-key-of-this-test") {
 			t.Errorf("%s: the error shows the key: %v", name, err)
 		}

@@ -134,16 +134,16 @@ func TestWhatCannotBeAnEndpointIsRefusedWithItsField(t *testing.T) {
 		status        int
 		field, remedy string
 	}{
-		"no url":            {api.EndpointSpec{Events: []string{">"}, Name: "a"}, 422, "body.url", "missing"},
-		"no events":         {api.EndpointSpec{URL: "https://a.example", Name: "a"}, 422, "body.events", "all_events"},
-		"metadata":          {api.EndpointSpec{URL: "http://169.254.169.254/latest", Events: []string{">"}}, 422, "body", "169.254.169.254"},
-		"private":           {api.EndpointSpec{URL: "http://10.1.2.3/", Events: []string{">"}}, 422, "body", "allow_networks"},
+		"no url":            {api.EndpointSpec{Events: []string{">"}, Name: "a"}, 422, "url", "missing"},
+		"no events":         {api.EndpointSpec{URL: "https://a.example", Name: "a"}, 422, "events", "all_events"},
+		"metadata":          {api.EndpointSpec{URL: "http://169.254.169.254/latest", Events: []string{">"}}, 422, "", "169.254.169.254"},
+		"private":           {api.EndpointSpec{URL: "http://10.1.2.3/", Events: []string{">"}}, 422, "", "allow_networks"},
 		"a name of a file":  {api.EndpointSpec{Name: "filed", URL: "https://a.example", Events: []string{">"}}, 409, "", ""},
-		"an unknown event":  {api.EndpointSpec{URL: "https://a.example", Events: []string{"clink.invoice.payd"}}, 422, "body.events[0]", "invoice.paid"},
-		"no event at all":   {api.EndpointSpec{URL: "https://a.example", Events: []string{"desk.>", "clink.invoic.*"}}, 422, "body.events[1]", "invoice.*"},
-		"a wrong duration":  {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Timeout: "15"}, 422, "body.timeout", "unit"},
-		"another env":       {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Env: "test"}, 422, "body.env", "prod"},
-		"a file's variable": {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Rate: "${file:/etc/passwd}"}, 422, "body.rate", "rate"},
+		"an unknown event":  {api.EndpointSpec{URL: "https://a.example", Events: []string{"clink.invoice.payd"}}, 422, "events[0]", "invoice.paid"},
+		"no event at all":   {api.EndpointSpec{URL: "https://a.example", Events: []string{"desk.>", "clink.invoic.*"}}, 422, "events[1]", "invoice.*"},
+		"a wrong duration":  {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Timeout: "15"}, 422, "timeout", "unit"},
+		"another env":       {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Env: "test"}, 422, "env", "prod"},
+		"a file's variable": {api.EndpointSpec{URL: "https://a.example", Events: []string{">"}, Rate: "${file:/etc/passwd}"}, 422, "rate", "rate"},
 	} {
 		_, err := client.CreateEndpoint(t.Context(), test.spec)
 		refusedAs(t, err, test.status)

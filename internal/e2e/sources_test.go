@@ -40,9 +40,9 @@ func TestASourceThatIsMadeOverTheAPIReceivesAtOnceAndAfterARestart(t *testing.T)
 	}{
 		"the name":          {api.SourceSpec{Name: "shop", Preset: "stripe", Secrets: []string{"x"}}, 409, ""},
 		"a name of a file":  {api.SourceSpec{Name: "desk", Preset: "stripe", Secrets: []string{"x"}}, 409, ""},
-		"no secret":         {api.SourceSpec{Name: "other", Preset: "stripe"}, 422, "body.secrets"},
+		"no secret":         {api.SourceSpec{Name: "other", Preset: "stripe"}, 422, "secrets"},
 		"no such preset":    {api.SourceSpec{Name: "other", Preset: "strip", Secrets: []string{"x"}}, 422, "stripe"},
-		"the other's name":  {api.SourceSpec{Name: "jethook", Preset: "stripe", Secrets: []string{"x"}}, 422, "body.name"},
+		"the other's name":  {api.SourceSpec{Name: "jethook", Preset: "stripe", Secrets: []string{"x"}}, 422, "name"},
 		"another parameter": {api.SourceSpec{Name: "other", Preset: "stripe", Secrets: []string{"x"}, MaxBody: "9MiB"}, 422, "7MiB"},
 	} {
 		_, err := client.CreateSource(t.Context(), of.spec)

@@ -78,6 +78,9 @@ const maxAccountAnswer = 1 << 20
 // or answers something else than its documentation says.
 var ErrProvider = errors.New("the provider's API")
 
+// ErrSilent is the ErrProvider of a provider that does not answer.
+var ErrSilent = fmt.Errorf("%w does not answer", ErrProvider)
+
 // NewAccount checks the configuration. Nothing is asked yet.
 func NewAccount(config AccountConfig) (*Account, error) {
 	d, known := dialects[config.Provider]
@@ -306,12 +309,12 @@ func (a *Account) ask(ctx context.Context, method, path string, body any) (json.
 	}
 	response, err := a.config.HTTP.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("%w does not answer: %w", ErrProvider, err)
+		return nil, fmt.Errorf("%w: %w", ErrSilent, err)
 	}
 	defer func() { _ = response.Body.Close() }() // only read
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAccountAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("%w broke off its answer: %w", ErrProvider, err)
+		return nil, fmt.Errorf("%w to the end: %w", ErrSilent, err)
 	}
 	if response.StatusCode/100 != 2 {
 		return nil, &accountError{response.StatusCode, a.excerpt(answer)}
