@@ -43,12 +43,20 @@ func completeNames(root *cobra.Command) {
 				cmd.ValidArgsFunction = cobra.NoFileCompletions
 			}
 			for name, list := range flags {
+				if group.Name() == "dead" && name == "endpoint" {
+					list = receiverNames // both have dead events
+				}
 				if cmd.Flags().Lookup(name) != nil {
 					_ = cmd.RegisterFlagCompletionFunc(name, offer(list)) // fails only for a flag that is not there
 				}
 			}
 		}
 	}
+}
+
+// among offers these words.
+func among(words ...cobra.Completion) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
 }
 
 // takes reports whether a command's argument names something that is there.
@@ -130,6 +138,16 @@ func sourceNames(ctx context.Context, client *api.Client) ([]string, error) {
 func subscriberNames(ctx context.Context, client *api.Client) ([]string, error) {
 	return pages(func(p api.Page) (api.List[api.Subscriber], error) { return client.Subscribers(ctx, p) },
 		func(s api.Subscriber) string { return s.Name })
+}
+
+// receiverNames are those of endpoints and subscribers.
+func receiverNames(ctx context.Context, client *api.Client) ([]string, error) {
+	names, err := endpointNames(ctx, client)
+	if err != nil {
+		return names, err
+	}
+	others, err := subscriberNames(ctx, client)
+	return append(names, others...), err
 }
 
 func keyIDs(ctx context.Context, client *api.Client) ([]string, error) {

@@ -27,6 +27,7 @@ func (f *endpointFlags) bind(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.disabled, "disabled", false, "its events wait; --disabled=false has them delivered again")
 	cmd.Flags().StringVar(&f.Description, "description", "", "a `TEXT` for people")
 	cmd.Flags().StringVar(&f.Signature, "signature", "", "`standard`, clink, chip or none")
+	_ = cmd.RegisterFlagCompletionFunc("signature", among("standard", "clink", "chip", "none")) // fails only for a flag that is not there
 	cmd.Flags().StringVar(&f.Timeout, "timeout", "", "how `long` one attempt may take, such as 15s")
 	cmd.Flags().StringVar(&f.Rate, "rate", "", "most attempts per time, such as `200/s`, or none")
 	cmd.Flags().IntVar(&f.Concurrency, "concurrency", 0, "most attempts at once")

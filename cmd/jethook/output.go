@@ -40,6 +40,7 @@ func (o *output) bind(cmd *cobra.Command) {
 	*o = outputTable
 	cmd.Flags().VarP(o, "output", "o", "table or json (default $"+outputVariable+", else table)")
 	cmd.Flags().Lookup("output").DefValue = ""
+	_ = cmd.RegisterFlagCompletionFunc("output", among(string(outputTable), string(outputJSON))) // fails only for a flag that is not there
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
 		text := os.Getenv(outputVariable)
 		if text == "" || cmd.Flags().Changed("output") {

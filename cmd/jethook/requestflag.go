@@ -41,9 +41,7 @@ func (f *requestFlags) bind(cmd *cobra.Command, keyUsage string) {
 	flags.StringVar(&f.at, "at", "", "the `TIME` to go by: RFC 3339 or Unix seconds (default now)")
 	cmd.MarkFlagsMutuallyExclusive("preset", "source")
 	cmd.MarkFlagsOneRequired("preset", "source")
-	_ = cmd.RegisterFlagCompletionFunc("preset", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		return provider.Names(), cobra.ShellCompDirectiveNoFileComp
-	}) // fails only for a flag that is not there
+	_ = cmd.RegisterFlagCompletionFunc("preset", among(provider.Names()...)) // fails only for a flag that is not there
 }
 
 // scheme returns how the request is signed, and the source where one is named.

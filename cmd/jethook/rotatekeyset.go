@@ -59,6 +59,17 @@ before: /readyz?verbose shows its keys, and whether older ones are needed.`,
 			return writeKeyset(cmd, format, keys)
 		},
 	}
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, _ string) (steps []cobra.Completion, _ cobra.ShellCompDirective) {
+		switch len(args) {
+		case 0:
+			return nil, cobra.ShellCompDirectiveDefault // a file
+		case 1:
+			for _, step := range vault.Steps() {
+				steps = append(steps, string(step))
+			}
+		}
+		return steps, cobra.ShellCompDirectiveNoFileComp
+	}
 	format.bind(cmd)
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jethook/jethook/api"
 	"github.com/jethook/jethook/config"
+	"github.com/jethook/jethook/internal/provider"
 )
 
 func newSources() *cobra.Command {
@@ -99,6 +100,7 @@ or in the configuration file.`,
 		return writeSource(cmd, &flags, s, err)
 	})
 	cmd.Flags().StringVar(&spec.Preset, "preset", "", "the `PROVIDER`, such as stripe")
+	_ = cmd.RegisterFlagCompletionFunc("preset", among(provider.Names()...)) // fails only for a flag that is not there
 	cmd.Flags().StringSliceVar(&secrets, "secret", nil, "where the shared secret is: `@FILE` or env:NAME; may be repeated")
 	cmd.Flags().StringSliceVar(&publicKeys, "public-key", nil, "where the public key is: `@FILE` or env:NAME; may be repeated")
 	cmd.Flags().StringSliceVar(&spec.AllowIPs, "allow-ip", nil, "an `ADDRESS` or network that may call; may be repeated")

@@ -101,6 +101,7 @@ create and rotate writes them.`,
 		return writeSubscriber(cmd, &flags, &s)
 	})
 	cmd.Flags().StringVar(&kind, "snippet", "", "write a `KIND` of program or configuration: "+strings.Join(snippetKinds, ", "))
+	_ = cmd.RegisterFlagCompletionFunc("snippet", among(snippetKinds...)) // fails only for a flag that is not there
 	return cmd
 }
 

@@ -194,6 +194,9 @@ func (t *trigger) complete(_ *cobra.Command, args []string, _ string) ([]cobra.C
 			words = append(words, source.Name)
 		} else if preset, err := app.Resolve(source); err == nil && source.Name == args[0] {
 			words = append(words, preset.Catalogue...)
+			if len(preset.Catalogue) == 0 {
+				words = cobra.AppendActiveHelp(words, preset.Title+" has no list of its events here: any name will do")
+			}
 		}
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
