@@ -127,7 +127,7 @@ func (f *replayFlags) run(ctx context.Context, client *api.Client, cmd *cobra.Co
 
 // became says what has become of a replay's events.
 func became(r *api.Replay) string {
-	return fmt.Sprintf("%d of %d events, %d delivered, %d filtered, %d failed", r.Handled, r.Count, r.Delivered, r.Filtered, r.Failed)
+	return fmt.Sprintf("%d of %s, %d delivered, %d filtered, %d failed", r.Handled, quantity(r.Count, "event"), r.Delivered, r.Filtered, r.Failed)
 }
 
 // replayFailure says that events of a replay failed, or is nil.
@@ -136,10 +136,10 @@ func replayFailure(r *api.Replay) error {
 	case r.Failed == 0:
 		return nil
 	case r.Endpoint == "":
-		return fmt.Errorf("%d of %d events failed: each was given up after four attempts", r.Failed, r.Count)
+		return fmt.Errorf("%d of %s failed: each was given up after four attempts", r.Failed, quantity(r.Count, "event"))
 	}
-	return fmt.Errorf("%d of %d events failed: they go through the retries of %s, and those that are given up are shown by: jethook dead list --endpoint %[3]s",
-		r.Failed, r.Count, r.Endpoint)
+	return fmt.Errorf("%d of %s failed: they go through the retries of %s, and those that are given up are shown by: jethook dead list --endpoint %[3]s",
+		r.Failed, quantity(r.Count, "event"), r.Endpoint)
 }
 
 // counted says what a dry run has found.
