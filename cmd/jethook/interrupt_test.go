@@ -2,6 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jethook/jethook/api"
 )
 
 func TestAnInterruptedTriggerEndsWith130(t *testing.T) {
@@ -103,6 +108,19 @@ func TestWhatWaitsForTheBridgeEndsQuietlyWith130WhenItIsInterrupted(t *testing.T
 				t.Errorf("it said %q, want %q", got, c.said)
 			}
 		})
+	}
+}
+
+func TestAReplayThatIsOverIsNotSaidToGoOnWhenItsCountsAreWaitedFor(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	client, err := api.NewClient(defaultServer, "sk_test_key") // is not asked
+	if err != nil {
+		t.Fatal(err)
+	}
+	interrupt()
+	var said bytes.Buffer
+	if _, err := followReplay(ctx, client, api.Replay{ID: "rpl_1", State: "done", Count: 2, Handled: 2}, &said); !errors.Is(err, context.Canceled) || said.Len() > 0 {
+		t.Errorf("error %v, and it said %q", err, &said)
 	}
 }
 

@@ -163,7 +163,7 @@ func followReplay(ctx context.Context, client *api.Client, r api.Replay, w io.Wr
 	bar := progress{w: w}
 	defer func() {
 		bar.end()
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && (r.State == "running" || r.State == "paused") {
 			fmt.Fprintf(w, "%s goes on; to end it: jethook replay cancel %s\n", r.ID, r.ID)
 		}
 	}()
