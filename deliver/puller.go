@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/metric"
 
@@ -95,24 +96,21 @@ func (p *Puller) Take(ctx context.Context, e Endpoint, limit int, wait time.Dura
 		return nil, err
 	}
 	until := time.Now().Add(wait)
-	s, err := w.openPulled(ctx)
-	for errors.Is(err, jetstream.ErrConsumerNotFound) { // the endpoint was made just now, or goes back
+	taken, err := w.takePulled(ctx, q, limit, until, ready)
+	for len(taken) == 0 && (errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, nats.ErrNoResponders)) { // the endpoint was made just now, or goes back
 		left := time.Until(until)
 		if left <= 0 {
-			return nil, nil
+			break
 		}
 		if err := pause(ctx, min(left, lookEvery)); err != nil {
 			return nil, err
 		}
-		s, err = w.openPulled(ctx)
+		taken, err = w.takePulled(ctx, q, limit, until, ready)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("take events of %s: %w", e, err)
-	}
-	defer s.attempts.Wait()
-	t := &taking{shift: s, queue: q, ready: ready, limit: min(limit, MaxTaken)}
-	taken, err := t.take(ctx, until)
-	if errors.Is(err, errManyRequests) {
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, nil
+	case errors.Is(err, errManyRequests):
 		err = ErrManyWaiting
 	}
 	if err != nil && len(taken) == 0 {
@@ -122,6 +120,17 @@ func (p *Puller) Take(ctx context.Context, e Endpoint, limit int, wait time.Dura
 		p.config.Logger.Warn("some events could not be given out and come again", "endpoint", e, "error", err)
 	}
 	return taken, nil
+}
+
+// takePulled is a Take with the consumers as they are now.
+func (w *Worker) takePulled(ctx context.Context, q *queue, limit int, until time.Time, ready func(context.Context) (bool, error)) ([]Taken, error) {
+	s, err := w.openPulled(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.attempts.Wait()
+	t := &taking{shift: s, queue: q, ready: ready, limit: min(limit, MaxTaken)}
+	return t.take(ctx, until)
 }
 
 // enter counts one who asks.
