@@ -22,7 +22,8 @@ const (
 )
 
 // Parts of the processors' time above which collecting is made rarer, and below
-// which it is made more frequent.
+// which it is made more frequent. Time in which there was nothing else to do does
+// not count.
 const (
 	muchCollecting   = 0.04
 	littleCollecting = 0.01
@@ -39,7 +40,8 @@ func boundGarbage(ctx context.Context) {
 	defer ticker.Stop()
 	look := []metrics.Sample{
 		{Name: "/gc/heap/live:bytes"},
-		{Name: "/cpu/classes/gc/total:cpu-seconds"}, // this and the next as of the last collection
+		{Name: "/cpu/classes/gc/total:cpu-seconds"}, // this and the next ones as of the last collection
+		{Name: "/cpu/classes/gc/mark/idle:cpu-seconds"},
 		{Name: "/cpu/classes/total:cpu-seconds"},
 	}
 	var collecting, total float64
@@ -50,7 +52,7 @@ func boundGarbage(ctx context.Context) {
 			return
 		}
 		metrics.Read(look)
-		spent, of := look[1].Value.Float64()-collecting, look[2].Value.Float64()-total
+		spent, of := look[1].Value.Float64()-look[2].Value.Float64()-collecting, look[3].Value.Float64()-total
 		collecting, total = collecting+spent, total+of
 		share := 0.0
 		if of > 0 {
