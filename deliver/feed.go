@@ -1,12 +1,13 @@
 package deliver
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,9 +38,9 @@ type feed struct {
 	sub      *nats.Subscription
 	messages chan *nats.Msg
 	status   chan nats.Status // of the connection
-	draining atomic.Bool
-	drained  chan struct{} // closed when draining
-	ended    chan struct{} // closed when nothing more comes
+	drained  chan struct{}    // closed by drain
+	once     sync.Once        // of drain
+	ended    chan struct{}    // closed when nothing more comes
 
 	beat   time.Duration // heartbeat
 	asked  int           // for so many, which have not come yet
@@ -75,8 +76,15 @@ func (f *feed) close() {
 // read still: what the server hands out in the moment in which it hears that nothing
 // is wanted reaches nobody, and comes again only after the consumer's AckWait.
 func (f *feed) drain() {
-	if !f.draining.Swap(true) {
-		close(f.drained)
+	f.once.Do(func() { close(f.drained) })
+}
+
+func (f *feed) draining() bool {
+	select {
+	case <-f.drained:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -94,7 +102,7 @@ func (f *feed) leave() {
 func (f *feed) next() (*nats.Msg, error) {
 	for {
 		f.ask()
-		if f.asked == 0 && f.draining.Load() {
+		if f.asked == 0 && f.draining() {
 			f.leave()
 		}
 		m, err := f.wait()
@@ -117,7 +125,7 @@ func (f *feed) next() (*nats.Msg, error) {
 // ask asks for more when half of the messages have come. What is not sent is
 // asked for again when the connection is back, or after two heartbeats.
 func (f *feed) ask() {
-	if f.asked >= (f.advance+1)/2 || f.draining.Load() {
+	if f.asked >= (f.advance+1)/2 || f.draining() {
 		return
 	}
 	_ = f.conn.PublishRequest(f.subject, f.sub.Subject, fmt.Appendf(nil, `{"expires":%d,"batch":%d,"idle_heartbeat":%d}`,
@@ -134,7 +142,7 @@ func (f *feed) wait() (*nats.Msg, error) {
 	default:
 	}
 	drained, patience := f.drained, 2*f.beat
-	if f.draining.Load() {
+	if f.draining() {
 		drained = nil // it is known
 		if !f.left {
 			patience = quiet
@@ -172,6 +180,13 @@ func (f *feed) wait() (*nats.Msg, error) {
 		return nil, io.EOF
 	}
 	return nil, nil
+}
+
+// isDeleted reports whether a consumer has been silent because it is not there any
+// more. Otherwise the server is to be asked again.
+func isDeleted(ctx context.Context, consumer jetstream.Consumer) bool {
+	_, err := consumer.Info(ctx)
+	return errors.Is(err, jetstream.ErrConsumerNotFound)
 }
 
 // note takes in what the server says about a request. Where it refuses one, such

@@ -67,9 +67,8 @@ func Lapse(ctx context.Context, c PullerConfig, find func(event.Env, string) (En
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			// The server is asked again; but a deleted consumer is silent as well.
-			if _, err := consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return err
+			if isDeleted(ctx, consumer) {
+				return jetstream.ErrConsumerNotFound
 			}
 			continue
 		case err != nil:

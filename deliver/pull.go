@@ -73,9 +73,8 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 		case errors.Is(err, io.EOF):
 			return next, nil
 		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			// The server is asked again; but a deleted consumer is silent as well.
-			if _, err := from.consumer.Info(ctx); errors.Is(err, jetstream.ErrConsumerNotFound) {
-				return batch, err
+			if isDeleted(ctx, from.consumer) {
+				return batch, jetstream.ErrConsumerNotFound
 			}
 		default:
 			return batch, err
