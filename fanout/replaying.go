@@ -254,7 +254,7 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 				r.config.Logger.Warn("the last counts of a replay are lost", "replay", one.ID, event.AttrEnv, one.Env, "error", err)
 			}
 		}()
-		if err := worker.Run(ctx); err != nil && ctx.Err() == nil && !r.replayEnded(ctx, &one) {
+		if err := worker.Run(ctx); err != nil && !r.replayEnded(ctx, &one) && ctx.Err() == nil { // which may end while it is looked
 			r.config.Logger.Warn("worker of a replay ended and starts again", "replay", one.ID, event.AttrEndpoint, one.Endpoint, event.AttrEnv, one.Env, "error", err)
 		}
 	})
