@@ -39,12 +39,19 @@ type Pointer struct {
 	Previous     *uint64   // the event that was selected for the endpoint before it, 0 for none; nil where that is not known
 }
 
-// At returns the message that has the event delivered at a time; it replaces
-// one that waits for the same event already, so that storing it again after an
-// unknown outcome stores it once. It has no Nats-Msg-Id, which would cost the
-// server more memory than the retry itself. The server is late by up to half a
-// second.
+// At returns the message that has the event delivered at a time. The server is
+// late by up to half a second. It has no Nats-Msg-Id, which would cost the server
+// more memory than the retry itself: where it falls due within ten minutes it
+// replaces one that waits so for the same event already; further ahead, storing it
+// again after an unknown outcome may store it twice.
 func (p Pointer) At(at time.Time) *nats.Msg {
+	if time.Until(at) > laterThan {
+		return p.later(at)
+	}
+	return p.schedule(at)
+}
+
+func (p Pointer) schedule(at time.Time) *nats.Msg {
 	header := p.header()
 	header[headerSchedule] = []string{"@at " + at.UTC().Format(time.RFC3339Nano)}
 	header[headerScheduleTarget] = []string{p.dueSubject()}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -40,25 +39,36 @@ const reasonCancelled = "cancelled"
 // Hasten has the retries that wait for an endpoint fall due now. It returns how
 // many there were, and whether there are more: ask again then.
 func Hasten(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (count int, more bool, err error) {
+	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
 	begun := time.Now()
-	return pass(ctx, b, bus.WaitSubjects(env, endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
-		p, err := parsePointer(env, endpoint, stored.Header)
-		if err != nil || !scheduledAfter(stored, begun) {
+	return passAll(ctx, b, waitSubjects(env, endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
+		p, wrong := parsePointer(env, endpoint, stored.Header)
+		at, err := dueTime(stored.Header)
+		if wrong != nil || err != nil || !at.After(begun) {
 			return false, nil // it falls due by itself
 		}
-		m := p.At(begun)
-		m.Header[headerExpected] = []string{fmt.Sprint(stored.Sequence)}
+		m, replaces := p.schedule(begun), stored.Sequence
+		if isLater(stored.Subject) {
+			replaces = 0
+		}
+		m.Header[headerExpected] = []string{fmt.Sprint(replaces)}
 		_, err = b.Put(ctx, bus.Retry, m)
-		if isElsewhere(err) { // it has fallen due meanwhile
+		if isElsewhere(err) { // it has fallen due meanwhile, or got its schedule
 			return false, nil
+		}
+		if err == nil && isLater(stored.Subject) {
+			_, err = removeMessage(ctx, stream, stored.Sequence)
 		}
 		return err == nil, err
 	})
 }
 
-func scheduledAfter(stored *jetstream.RawStreamMsg, now time.Time) bool {
-	at, err := time.Parse(time.RFC3339Nano, strings.TrimPrefix(stored.Header.Get(headerSchedule), "@at "))
-	return err == nil && at.After(now)
+// waitSubjects select what waits for an endpoint, in the order of its way.
+func waitSubjects(env event.Env, endpoint string) []string {
+	return []string{LaterSubjects(env, endpoint), bus.WaitSubjects(env, endpoint)}
 }
 
 // Cancel makes dead events of the retries that wait for an endpoint, those that
@@ -69,19 +79,14 @@ func Cancel(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (co
 	if err != nil {
 		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
-	cancel := func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
+	subjects := append(waitSubjects(env, endpoint), DueSubject(env, endpoint))
+	return passAll(ctx, b, subjects, func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
 		p, err := parsePointer(env, endpoint, stored.Header)
 		if err != nil {
 			return false, nil // the worker makes it dead itself, with its reason
 		}
 		return p.cancel(ctx, b, stream, stored.Sequence)
-	}
-	count, more, err = pass(ctx, b, bus.WaitSubjects(env, endpoint), cancel)
-	if more || err != nil {
-		return count, more, err
-	}
-	due, more, err := pass(ctx, b, DueSubject(env, endpoint), cancel)
-	return count + due, more, err
+	})
 }
 
 // cancel stores the pointer's event as dead, then removes the pointer. Where the
@@ -101,6 +106,18 @@ func (p Pointer) cancel(ctx context.Context, b *bus.Bus, stream jetstream.Stream
 		err = DropDead(ctx, b, DeadEvent{Dead: d, Number: number})
 	}
 	return there, err
+}
+
+// passAll is pass with one subject after the other.
+func passAll(ctx context.Context, b *bus.Bus, subjects []string, act func(context.Context, *jetstream.RawStreamMsg) (bool, error)) (count int, more bool, err error) {
+	for _, subject := range subjects {
+		var done int
+		done, more, err = pass(ctx, b, subject, act)
+		if count += done; more || err != nil {
+			break
+		}
+	}
+	return count, more, err
 }
 
 // pass calls act with the messages of RETRY that have the subject, many side by

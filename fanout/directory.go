@@ -136,12 +136,16 @@ func (d *Directory) count(ctx context.Context, env event.Env, names string, foun
 	if err != nil {
 		return err
 	}
+	later, err := deliver.CountLater(ctx, d.bus, env, names)
+	if err != nil {
+		return err
+	}
 	counting, ctx := errgroup.WithContext(ctx)
 	counting.SetLimit(countsAtOnce)
 	for i := range found {
 		s := &found[i]
 		d.judge(s, records[ref{env, s.Name}])
-		s.Dead, s.Retries = dead[deliver.DeadSubject(env, s.Name)], due[deliver.DueSubject(env, s.Name)]
+		s.Dead, s.Retries = dead[deliver.DeadSubject(env, s.Name)], due[deliver.DueSubject(env, s.Name)]+later[s.Name]
 		if info := infos[s.Name]; s.Condition != Enabled && info != nil {
 			counting.Go(func() (err error) {
 				if s.Oldest, err = oldest(ctx, stream, info); maxAge > 0 && !s.Oldest.IsZero() {

@@ -78,7 +78,7 @@ func (r *Registry) backlog(ctx context.Context, p *plan, of ref) (waiting uint64
 // retrySubjects are those of an endpoint's retries, which wait or are due, and of
 // what was taken from it.
 func retrySubjects(of ref) []string {
-	return []string{bus.WaitSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name),
+	return []string{bus.WaitSubjects(of.env, of.name), deliver.LaterSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name),
 		deliver.LeaseSubjects(of.env, of.name), deliver.LapsedSubject(of.env, of.name)}
 }
 

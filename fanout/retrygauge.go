@@ -54,14 +54,20 @@ func (r *Registry) countRetries(ctx context.Context) (map[ref]int64, error) {
 		}
 	}
 	r.mu.Unlock()
-	due := make(map[string]uint64)
+	counts := make(map[ref]int64, len(awake))
 	for _, env := range event.Envs() {
-		found, err := r.config.Bus.Subjects(ctx, bus.Retry, deliver.DueSubject(env, "*"))
+		due, err := r.config.Bus.Subjects(ctx, bus.Retry, deliver.DueSubject(env, "*"))
 		if err != nil {
 			return nil, err
 		}
-		for subject, n := range found {
-			due[subject] = n
+		later, err := deliver.CountLater(ctx, r.config.Bus, env, "*")
+		if err != nil {
+			return nil, err
+		}
+		for _, of := range awake {
+			if of.env == env {
+				counts[of] = int64(due[deliver.DueSubject(env, of.name)] + later[of.name])
+			}
 		}
 	}
 	waiting := make([]int, len(awake))
@@ -76,9 +82,8 @@ func (r *Registry) countRetries(ctx context.Context) (map[ref]int64, error) {
 	if err := counting.Wait(); err != nil {
 		return nil, err
 	}
-	counts := make(map[ref]int64, len(awake))
 	for i, of := range awake {
-		counts[of] = int64(waiting[i]) + int64(due[deliver.DueSubject(of.env, of.name)])
+		counts[of] += int64(waiting[i])
 	}
 	return counts, nil
 }

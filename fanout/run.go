@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -39,6 +40,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	group.Go(func() error { r.attend(ctx); return nil })
 	group.Go(func() error { r.replay(ctx); return nil })
 	group.Go(func() error { r.lapse(ctx); return nil })
+	group.Go(func() error { deliver.Promote(ctx, r.config.Bus, r.config.Logger); return nil })
 	group.Go(func() error { r.bury(ctx); return nil })
 	group.Go(func() error { r.supervise(ctx, group); return nil })
 	return errors.Join(group.Wait(), unregister())

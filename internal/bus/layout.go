@@ -43,7 +43,7 @@ const (
 // endpoint.
 const (
 	Again        = "again"      // in the event streams: {env}.{subscriber}.{source}.{event}
-	RetryWait    = "retry.wait" // a scheduled message: {env}.{endpoint}.{sequence}
+	RetryWait    = "retry.wait" // a scheduled message: {env}.{endpoint}.{sequence}; or a plain one: {env}.{endpoint}.later.{slot}
 	RetryDue     = "retry.due"
 	DeadRoot     = "dead"
 	AttemptsRoot = "attempts"

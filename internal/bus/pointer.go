@@ -14,13 +14,13 @@ import (
 // the event it names.
 const HeaderSequence = "jethook-sequence"
 
-// WaitSubject returns the subject of the pointer that waits for an event of an
-// endpoint; there is one at most.
+// WaitSubject returns the subject of the pointer that waits with a schedule for an
+// event of an endpoint; there is one at most.
 func WaitSubject(env event.Env, endpoint string, sequence uint64) string {
 	return RetryWait + "." + string(env) + "." + endpoint + "." + strconv.FormatUint(sequence, 10)
 }
 
-// WaitSubjects selects the pointers of an endpoint that wait.
+// WaitSubjects selects the pointers of an endpoint that wait with a schedule.
 func WaitSubjects(env event.Env, endpoint string) string {
 	return RetryWait + "." + string(env) + "." + endpoint + ".*"
 }
@@ -35,11 +35,10 @@ type pointed struct {
 	sequence uint64
 }
 
-// pointedBy reads which event a message of RETRY or DEAD names: one that waits
-// says so in its subject, one that is due in its header, a dead one in its body.
+// pointedBy reads which event a message of RETRY or DEAD names: a pointer says so
+// in its header, a dead event in its body.
 func pointedBy(subject string, header nats.Header, data []byte) (pointed, bool) {
 	var p pointed
-	var number string
 	var err error
 	place := func(root string) bool {
 		rest, ok := strings.CutPrefix(subject, root+".")
@@ -47,24 +46,22 @@ func pointedBy(subject string, header nats.Header, data []byte) (pointed, bool) 
 		if !ok || len(tokens) < 2 {
 			return false
 		}
-		p.env, p.endpoint, number = event.Env(tokens[0]), tokens[1], tokens[len(tokens)-1]
+		p.env, p.endpoint = event.Env(tokens[0]), tokens[1]
 		return true
 	}
 	if strings.HasPrefix(subject, advisories) {
 		return exhaustedBy(data)
 	}
 	switch {
-	case place(RetryWait):
-	case place(RetryDue):
-		number = header.Get(HeaderSequence)
+	case place(RetryWait), place(RetryDue):
+		p.sequence, err = strconv.ParseUint(header.Get(HeaderSequence), 10, 64)
+		return p, err == nil
 	case place(DeadRoot):
 		p.sequence, err = DeadSequence(data)
 		return p, err == nil
 	default:
 		return p, false
 	}
-	p.sequence, err = strconv.ParseUint(number, 10, 64)
-	return p, err == nil
 }
 
 // exhaustedBy reads an advisory about an event of a subscriber.

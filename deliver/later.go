@@ -1,0 +1,203 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/jethook/jethook/internal/bus"
+	"github.com/jethook/jethook/internal/event"
+)
+
+// A schedule takes the server's memory as long as it waits, and time of every
+// collection of its garbage. So a pointer that falls due much later waits as a plain
+// message, together with those of its endpoint that fall due in the same slot, and
+// gets its schedule shortly before.
+const (
+	laterThan   = 10 * time.Minute // from now on a pointer waits so
+	slotLength  = 5 * time.Minute
+	promoteLead = 2 * time.Minute // before the slot; what was meant for it is stored by then
+
+	promotePause = 10 * time.Second
+	// promoteShare is how many times as long as the last look at the slots took the
+	// next one waits: the server walks a hundred thousand in a tenth of a second.
+	promoteShare = 20
+	// promotedAtOnce leaves the disk to the live events.
+	promotedAtOnce = 16
+	promoteBatch   = 500
+)
+
+// headerDue is when a pointer falls due that waits without a schedule, RFC 3339.
+const headerDue = "jethook-due"
+
+// LaterSubjects selects the pointers of an endpoint that wait without a schedule.
+func LaterSubjects(env event.Env, endpoint string) string {
+	return laterSubject(string(env), endpoint, "*")
+}
+
+// laterSubject ends with a slot's number: its beginning since 1970 in slots.
+func laterSubject(env, endpoint, slot string) string {
+	return bus.RetryWait + "." + env + "." + endpoint + ".later." + slot
+}
+
+// isLater reports whether a message of RETRY waits without a schedule.
+func isLater(subject string) bool {
+	tokens := strings.Split(subject, ".") // retry.wait.{env}.{endpoint}.later.{slot}
+	return len(tokens) == 6 && tokens[4] == "later"
+}
+
+// slotOf returns the slot in which a time lies.
+func slotOf(at time.Time) int64 { return at.Unix() / int64(slotLength/time.Second) }
+
+// slotBegin is when a slot begins.
+func slotBegin(slot int64) time.Time { return time.Unix(slot*int64(slotLength/time.Second), 0) }
+
+// later returns the message that has the event wait without a schedule.
+func (p Pointer) later(at time.Time) *nats.Msg {
+	header := p.header()
+	header[headerDue] = []string{at.UTC().Format(time.RFC3339Nano)}
+	return &nats.Msg{Subject: laterSubject(string(p.Env), p.Endpoint, strconv.FormatInt(slotOf(at), 10)), Header: header}
+}
+
+// dueTime reads when a pointer that waits falls due.
+func dueTime(header nats.Header) (time.Time, error) {
+	if at := header.Get(headerDue); at != "" {
+		return time.Parse(time.RFC3339Nano, at)
+	}
+	return time.Parse(time.RFC3339Nano, strings.TrimPrefix(header.Get(headerSchedule), "@at "))
+}
+
+// CountLater counts the pointers that wait without a schedule, by endpoint. The
+// endpoint may be a wildcard.
+func CountLater(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (map[string]uint64, error) {
+	slots, err := b.Subjects(ctx, bus.Retry, LaterSubjects(env, endpoint))
+	counts := make(map[string]uint64)
+	for subject, n := range slots {
+		counts[strings.Split(subject, ".")[3]] += n
+	}
+	return counts, err
+}
+
+// Promote gives the pointers of all endpoints that wait without a schedule theirs
+// when it is time, until ctx ends. Any number of processes may do so: they share
+// the work.
+func Promote(ctx context.Context, b *bus.Bus, logger *slog.Logger) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		began := time.Now()
+		slots, err := slotsBefore(ctx, b, began.Add(promoteLead))
+		took := time.Since(began)
+		for _, slot := range slots {
+			err = errors.Join(err, promoteSlot(ctx, b, slot))
+		}
+		if err != nil && ctx.Err() == nil {
+			logger.Warn("retries that wait long could not be scheduled; tried again", "error", err)
+		}
+		timer.Reset(max(promotePause, promoteShare*took))
+	}
+}
+
+// slotsBefore returns the slots that hold pointers and begin before a time, the
+// earliest first.
+func slotsBefore(ctx context.Context, b *bus.Bus, at time.Time) ([]int64, error) {
+	subjects, err := b.Subjects(ctx, bus.Retry, laterSubject("*", "*", "*"))
+	if err != nil {
+		return nil, err
+	}
+	slots := make(map[int64]bool)
+	for subject := range subjects {
+		slot, err := strconv.ParseInt(subject[strings.LastIndexByte(subject, '.')+1:], 10, 64)
+		if err == nil && slotBegin(slot).Before(at) {
+			slots[slot] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(slots)), nil
+}
+
+// promoteSlot gives the pointers of a slot their schedules. They are read with a
+// consumer, which hands each of them to one process.
+func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
+	number := strconv.FormatInt(slot, 10)
+	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:           "later_" + number,
+		Description:       "retries that fall due from " + slotBegin(slot).UTC().Format(time.RFC3339) + " on",
+		FilterSubject:     laterSubject("*", "*", number),
+		AckPolicy:         jetstream.AckExplicitPolicy,
+		AckWait:           ackMargin,
+		MaxDeliver:        -1,
+		InactiveThreshold: slotLength,
+		MemoryStorage:     true, // what is left is in the work queue itself
+	})
+	if err != nil {
+		return fmt.Errorf("consumer of slot %s: %w", number, err)
+	}
+	for ctx.Err() == nil {
+		batch, err := consumer.FetchNoWait(promoteBatch)
+		if err != nil {
+			return fmt.Errorf("read slot %s: %w", number, err)
+		}
+		promoting, count := errgroup.Group{}, 0
+		promoting.SetLimit(promotedAtOnce)
+		for m := range batch.Messages() {
+			count++
+			promoting.Go(func() error { return promote(context.WithoutCancel(ctx), b, stream, m) })
+		}
+		if err := errors.Join(promoting.Wait(), batch.Error()); err != nil || count == 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+// promote gives one pointer its schedule. Where its event waits with a schedule
+// already that one stays: somebody has hastened it, or an attempt was repeated.
+func promote(ctx context.Context, b *bus.Bus, stream jetstream.Stream, m jetstream.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	tokens := strings.Split(m.Subject(), ".") // retry.wait.{env}.{endpoint}.later.{slot}
+	env, endpoint := event.Env(tokens[2]), tokens[3]
+	p, err := parsePointer(env, endpoint, m.Headers())
+	due, wrong := dueTime(m.Headers())
+	next := p.schedule(due)
+	if err != nil || wrong != nil { // the worker makes it dead, with its reason
+		next = &nats.Msg{Subject: DueSubject(env, endpoint), Header: m.Headers()}
+	} else {
+		next.Header[headerExpected] = []string{"0"}
+	}
+	at, err := b.Put(ctx, bus.Retry, next)
+	if isElsewhere(err) {
+		return m.Ack()
+	}
+	if err != nil {
+		return fmt.Errorf("schedule event %s of endpoint %s: %w", p.EventID, endpoint, err)
+	}
+	if _, err := stream.GetMsg(ctx, meta.Sequence.Stream); errors.Is(err, jetstream.ErrMsgNotFound) {
+		_, err = removeMessage(ctx, stream, at) // who took it meanwhile answers for it: it is cancelled, or due
+		return err
+	}
+	return m.Ack()
+}
