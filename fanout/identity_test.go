@@ -15,7 +15,7 @@ func TestAnEndpointWithALaterIDHasNothingOfTheEarlierOneOfItsName(t *testing.T) 
 	r.apply(t, []Endpoint{first})
 	r.start(t)
 	publish(t, b, "order.a")
-	putRetry(t, b, "billing")
+	putRetries(t, b, "billing")
 	if _, err := r.disable(t, "billing", to.url); err != nil {
 		t.Fatal(err)
 	}

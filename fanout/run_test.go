@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -208,15 +209,12 @@ func TestTheBacklogIsMeasured(t *testing.T) {
 	paused.Enabled = false
 	r.apply(t, []Endpoint{paused}, subscriber(">"))
 	publish(t, b, "order.a", "order.b")
-	putRetry(t, b, "billing")
+	putRetries(t, b, "billing")
 	r.start(t)
 	for name, want := range map[string]int64{
-		"jethook.endpoint.pending": 2, "jethook.endpoint.enabled": 0, "jethook.retry.waiting": 1, "jethook.endpoint.retries": 1, "jethook.subscriber.pending": 2,
+		"jethook.endpoint.pending": 2, "jethook.endpoint.enabled": 0, "jethook.retry.waiting": 2, "jethook.endpoint.retries": 2, "jethook.subscriber.pending": 2,
 	} {
-		eventually(t, name+" is known", func() bool { _, ok := gauge(t, reader, name); return ok })
-		if got, _ := gauge(t, reader, name); got != want {
-			t.Errorf("%s: got %d, want %d", name, got, want)
-		}
+		eventually(t, fmt.Sprintf("%s is %d", name, want), func() bool { got, ok := gauge(t, reader, name); return ok && got == want })
 	}
 }
 
@@ -230,18 +228,18 @@ func TestRetriesAreCountedByEndpointWhileTheyAreFewInAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = unregister() }() // the reader goes with the test
-	putRetry(t, b, "billing")
-	putRetry(t, b, "another") // which the list does not have
+	putRetries(t, b, "billing")
+	putRetries(t, b, "another") // which the list does not have
 	r.apply(t, []Endpoint{endpoint(t, "billing", "http://127.0.0.1:1", "shop.>")})
 	for _, c := range []struct {
 		most    uint64
 		counted bool
-	}{{2, true}, {1, false}, {2, true}} { // it ends, and comes back
+	}{{4, true}, {3, false}, {4, true}} { // it ends, and comes back
 		if err := r.readRetries(t.Context(), c.most); err != nil {
 			t.Fatal(err)
 		}
-		if got, counted := gauge(t, reader, "jethook.endpoint.retries"); counted != c.counted || counted && got != 1 {
-			t.Errorf("with 2 retries of at most %d: got %d, counted: %t", c.most, got, counted)
+		if got, counted := gauge(t, reader, "jethook.endpoint.retries"); counted != c.counted || counted && got != 2 {
+			t.Errorf("with 4 retries of at most %d: got %d, counted: %t", c.most, got, counted)
 		}
 	}
 }

@@ -103,7 +103,7 @@ func TestAnEndpointThatIsRemovedFromTheFileGetsNothingMore(t *testing.T) {
 	living := to("other", other.server.URL, signed)
 	b := start(t, n.on(), sources(desk), endpoints(to("billing", r.server.URL, signed, "retry: {initial: 1h}"), living))
 	b.hand("order.paid", "1")
-	n.nextAttempt("retry.wait.prod.billing.1", "1")
+	n.nextAttempt("billing", 1)
 
 	b.reconfigure(n.on(), sources(desk), endpoints(living))
 	b.hand("order.paid", "2")

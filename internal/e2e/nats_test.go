@@ -95,8 +95,8 @@ func (n *natsProcess) on() string {
 	return fmt.Sprintf("nats: {url: %q, stream: {max_bytes: 64MiB}}\n", n.url)
 }
 
-// stream opens an event stream with a client that knows nothing of jethook.
-func (n *natsProcess) stream(name string) jetstream.Stream {
+// jetStream connects a client that knows nothing of jethook.
+func (n *natsProcess) jetStream() jetstream.JetStream {
 	n.t.Helper()
 	connection, err := nats.Connect(n.url)
 	if err != nil {
@@ -107,7 +107,13 @@ func (n *natsProcess) stream(name string) jetstream.Stream {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	stream, err := js.Stream(n.t.Context(), name)
+	return js
+}
+
+// stream opens a stream with such a client.
+func (n *natsProcess) stream(name string) jetstream.Stream {
+	n.t.Helper()
+	stream, err := n.jetStream().Stream(n.t.Context(), name)
 	if err != nil {
 		n.t.Fatal(err)
 	}
