@@ -12,22 +12,33 @@ import (
 	"github.com/jethook/jethook/api"
 )
 
-// newDeleteCommand is a command that deletes what its argument names. It asks a person
-// at a terminal first; a script has nobody to ask, and means what it says.
+// newDeleteCommand is a command that deletes what its argument names, and asks first.
 func newDeleteCommand(kind string, remove func(*api.Client, context.Context, string) error, cmd *cobra.Command) *cobra.Command {
 	var flags apiFlags
-	var yes bool
+	var sure sureFlag
 	apiCommand(&flags, cmd, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
-		if !yes && isTerminal(cmd.InOrStdin()) {
-			question := fmt.Sprintf("delete the %s %s? [y/N] ", kind, harmless(args)[0])
-			if err := agree(cmd, question, errors.New("nothing was changed")); err != nil {
-				return err
-			}
+		if err := sure.ask(cmd, fmt.Sprintf("delete the %s %s?", kind, harmless(args)[0])); err != nil {
+			return err
 		}
 		return remove(client, ctx, args[0])
 	})
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	sure.bind(cmd)
 	return cmd
+}
+
+// sureFlag is of a command that takes away what cannot be had back.
+type sureFlag struct{ yes bool }
+
+func (f *sureFlag) bind(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "do not ask")
+}
+
+// ask asks a person at a terminal; a script has nobody to ask, and means what it says.
+func (f *sureFlag) ask(cmd *cobra.Command, question string) error {
+	if f.yes || !isTerminal(cmd.InOrStdin()) {
+		return nil
+	}
+	return agree(cmd, question+" [y/N] ", errors.New("nothing was changed"))
 }
 
 // agree asks a person at a terminal, and returns nil where the answer is yes. Where

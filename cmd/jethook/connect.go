@@ -128,10 +128,11 @@ func newSourcesDisconnect() *cobra.Command {
 	var flags apiFlags
 	var account accountFlags
 	var provider string
+	var sure sureFlag
 	cmd := apiCommand(&flags, &cobra.Command{
 		Use: "disconnect NAME", Short: "Remove a source at its provider, and then here; its events stay",
 		Example: "  jethook sources disconnect clink --api-key env:CLINK_KEY --base-url https://uat-api.clinkbill.com/api", Args: exactly("NAME"),
-	}, func(ctx context.Context, client *api.Client, _ *cobra.Command, args []string) error {
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
 		if provider == "" {
 			provider = args[0]
 		}
@@ -139,9 +140,13 @@ func newSourcesDisconnect() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := sure.ask(cmd, fmt.Sprintf("remove the source %s at %s and here?", harmless(args)[0], harmless([]string{provider})[0])); err != nil {
+			return err
+		}
 		return client.Disconnect(ctx, args[0], of)
 	})
 	account.bind(cmd)
+	sure.bind(cmd)
 	cmd.Flags().StringVar(&provider, "provider", "", "`clink`, chip or diddo (default the source's name)")
 	return cmd
 }
