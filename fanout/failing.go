@@ -63,10 +63,11 @@ func (r *Registry) failing(ctx context.Context, e *deliver.Endpoint, f deliver.F
 		return nil
 	}
 	// In this order: what a crash leaves untold is told by whoever probes next.
-	if err := r.publish(ctx, at, notice{
+	fails := notice{
 		kind: failingType, at: r.now(), id: fmt.Sprintf("failing %s %d", found.Failing.Since.Format(time.RFC3339Nano), percent),
 		data: noticeData{Since: found.Failing.Since, Reason: f.Reason, Percent: &percent},
-	}); err != nil {
+	}
+	if err := fails.publish(ctx, r.config.Bus, at); err != nil {
 		return err
 	}
 	found, err = change(ctx, bucket, at.key(), func(have state) state {
@@ -119,10 +120,7 @@ func (r *Registry) recovered(ctx context.Context, e *deliver.Endpoint) error {
 		r.note(at, found)
 		return nil
 	}
-	if err := r.publish(ctx, at, notice{
-		kind: recoveredType, at: r.now(), id: "recovered " + since.Format(time.RFC3339Nano),
-		data: noticeData{Since: since},
-	}); err != nil {
+	if err := recovery(since, r.now()).publish(ctx, r.config.Bus, at); err != nil {
 		return err
 	}
 	found, err = change(ctx, bucket, at.key(), func(have state) state {

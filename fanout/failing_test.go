@@ -228,6 +228,53 @@ func TestFailingEndsWithTheURLAndWithEnabled(t *testing.T) {
 	}
 }
 
+func TestTheEndOfAnOutageIsToldWhereAnOperatorEndsIt(t *testing.T) {
+	e := endpoint(t, "billing", "http://127.0.0.1:1", ">")
+	moved, off := e, e
+	moved.URL, off.Enabled = "http://127.0.0.1:2", false
+	resume := func(t *testing.T, d *Directory) {
+		if _, err := d.Resume(t.Context(), event.Prod, "billing", 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, end := range map[string]func(t *testing.T, d *Directory, r *replica){
+		"paused and resumed": func(t *testing.T, d *Directory, _ *replica) {
+			if _, err := d.Pause(t.Context(), event.Prod, "billing"); err != nil {
+				t.Fatal(err)
+			}
+			resume(t, d)
+		},
+		"disabled for it and resumed": func(t *testing.T, d *Directory, r *replica) {
+			since := stateOf(t, d.bus, "billing").Failing.Since
+			if err := r.gone(t.Context(), &e.Endpoint, "nothing but failures", since); err != nil {
+				t.Fatal(err)
+			}
+			told(t, d.bus, disabledType, -1)
+			resume(t, d)
+		},
+		"another url":    func(t *testing.T, _ *Directory, r *replica) { r.apply(t, []Endpoint{moved}, watcher) },
+		"enabled: false": func(t *testing.T, _ *Directory, r *replica) { r.apply(t, []Endpoint{off}, watcher) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := openBus(t, t.TempDir())
+			r := newReplica(t, b, nil)
+			r.apply(t, []Endpoint{e}, watcher)
+			if err := r.failing(t.Context(), &e.Endpoint, deliver.Failing{Since: time.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			began := told(t, b, failingType, 0)
+			d := directoryOf(b, e)
+			resume(t, d) // which ends nothing while it is neither paused nor disabled
+			untoldMore(t, b)
+			end(t, d, r)
+			if ended := told(t, b, recoveredType, -1); !ended.Data.Since.Equal(began.Data.Since) {
+				t.Errorf("told %+v and %+v, want one outage", began, ended)
+			}
+			untoldMore(t, b)
+		})
+	}
+}
+
 // hasten has a registry probe every few milliseconds, and disable nothing for
 // long.
 func hasten(c *Config) { c.DisableAfter = time.Second }

@@ -50,10 +50,11 @@ func (r *Registry) tellDisabled(ctx context.Context, bucket jetstream.KeyValue, 
 	if !found.Disabled.Untold {
 		return nil
 	}
-	if err := r.publish(ctx, at, notice{
+	tells := notice{
 		kind: disabledType, at: found.Disabled.At, id: "disabled " + found.Disabled.At.Format(time.RFC3339Nano),
 		data: r.expiry(ctx, at, noticeData{Reason: found.Disabled.Reason}),
-	}); err != nil {
+	}
+	if err := tells.publish(ctx, r.config.Bus, at); err != nil {
 		return err
 	}
 	told, err := change(ctx, bucket, at.key(), func(have state) state {

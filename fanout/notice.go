@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jethook/jethook/internal/bus"
 	"github.com/jethook/jethook/internal/event"
 )
 
@@ -19,6 +20,14 @@ type notice struct {
 
 // NoticeTypes are the names of the events that tell of endpoints.
 func NoticeTypes() []string { return []string{disabledType, failingType, recoveredType} }
+
+// recovery tells of the end of the outage that began at since.
+func recovery(since, now time.Time) notice {
+	return notice{
+		kind: recoveredType, at: now, id: "recovered " + since.Format(time.RFC3339Nano),
+		data: noticeData{Since: since},
+	}
+}
 
 // noticeBody is the event's body.
 type noticeBody struct {
@@ -41,13 +50,13 @@ type noticeData struct {
 // publish stores a notice, once whoever publishes it. An endpoint that gets
 // notices about itself makes no more of them by failing at these: there is one
 // for each change of its state.
-func (r *Registry) publish(ctx context.Context, about ref, n notice) error {
+func (n notice) publish(ctx context.Context, b *bus.Bus, about ref) error {
 	n.data.Endpoint, n.data.Env = about.name, about.env
 	body, err := json.Marshal(noticeBody{Type: n.kind, Timestamp: n.at.UTC(), Data: n.data})
 	if err != nil {
 		return fmt.Errorf("write event %s: %w", n.kind, err)
 	}
-	if _, err := r.config.Bus.Publish(ctx, &event.Event{
+	if _, err := b.Publish(ctx, &event.Event{
 		ID:  event.NewID(about.env, event.System, about.name+" "+n.id),
 		Env: about.env, Source: event.System, Type: n.kind, Time: n.at,
 		ContentType: "application/json", Data: body,

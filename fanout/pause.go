@@ -39,13 +39,34 @@ func (d *Directory) Resume(ctx context.Context, env event.Env, name string, perS
 		}
 		slow = &resumed{PerSecond: perSecond, Until: stream.CachedInfo().State.LastSeq, At: d.now().UTC()}
 	}
+	if err := d.endOutage(ctx, ref{env, name}); err != nil {
+		return Status{}, err
+	}
 	return d.change(ctx, ref{env, name}, func(have state) state {
-		if have.Paused == nil && have.Disabled == nil {
+		if !have.held() {
 			have.Resumed = slow
 			return have
 		}
 		return state{Resumed: slow}
 	})
+}
+
+// endOutage tells of the end of the outage that resuming an endpoint forgets: no
+// success tells of it later, and whoever heard of its beginning waits for its end.
+// In this order, so that a crash leaves nothing untold; nobody tells of it twice.
+func (d *Directory) endOutage(ctx context.Context, at ref) error {
+	bucket, err := openStates(ctx, d.bus.JetStream())
+	if err != nil {
+		return err
+	}
+	found, err := readState(ctx, bucket, at)
+	if err != nil {
+		return err
+	}
+	if since := found.failedSince(); found.held() && !since.IsZero() {
+		return recovery(since, d.now()).publish(ctx, d.bus, at)
+	}
+	return nil
 }
 
 // change writes an endpoint's state and returns what follows from it.

@@ -266,6 +266,11 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 		if !ok || found.Disabled == nil && found.Failing == nil || e.Enabled && (found.bars(e.URL) || found.fails(e.URL)) {
 			continue
 		}
+		if since := found.failedSince(); !since.IsZero() { // no success tells of its end any more
+			if err := recovery(since, r.now()).publish(ctx, r.config.Bus, of); err != nil {
+				return err
+			}
+		}
 		cleared, err := enable(ctx, p.states, of.key(), found)
 		if err != nil {
 			return fmt.Errorf("clear the state of endpoint %s: %w", of, err)

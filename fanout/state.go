@@ -37,6 +37,9 @@ type resumed struct {
 	At        time.Time `json:"at"`
 }
 
+// held reports whether the endpoint gets nothing until somebody resumes it.
+func (s state) held() bool { return s.Paused != nil || s.Disabled != nil }
+
 // disabled says since when and why an endpoint gets nothing. It is about one
 // URL, so that replicas with different files disagree about nothing.
 type disabled struct {
@@ -228,6 +231,17 @@ func (s state) outage(fingerprint string) time.Time {
 	case s.Failing != nil && s.Failing.Fingerprint == fingerprint:
 		return s.Failing.Since
 	case s.Disabled != nil && s.Disabled.Fingerprint == fingerprint:
+		return s.Disabled.Since
+	}
+	return time.Time{}
+}
+
+// failedSince is outage at whichever URL.
+func (s state) failedSince() time.Time {
+	switch {
+	case s.Failing != nil:
+		return s.Failing.Since
+	case s.Disabled != nil:
 		return s.Disabled.Since
 	}
 	return time.Time{}

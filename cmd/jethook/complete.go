@@ -27,7 +27,7 @@ type lister func(context.Context, *api.Client) ([]string, error)
 // bridge that does not answer, or an API key that is not set, offers nothing.
 func completeNames(root *cobra.Command) {
 	arguments := map[string]lister{
-		"endpoints": endpointNames, "sources": sourceNames, "subscribers": subscriberNames,
+		"endpoints": endpointNames, "retries": endpointNames, "sources": sourceNames, "subscribers": subscriberNames,
 		"events": eventIDs, "dead": deadIDs, "replay": replayIDs, "keys": keyIDs,
 	}
 	flags := map[string]lister{"endpoint": endpointNames, "source": sourceNames, "type": eventTypes, "events": eventPatterns, "event": eventPatterns}

@@ -40,7 +40,7 @@ func newDeadList() *cobra.Command {
 		}
 		var rows [][]string
 		for _, d := range list.Data {
-			rows = append(rows, []string{d.ID, moment(d.DiedAt), d.Endpoint, d.EventID, d.EventType, fmt.Sprint(d.Attempts), number(d.LastStatus), d.Reason})
+			rows = append(rows, []string{d.ID, moment(d.DiedAt), d.Endpoint, d.EventID, d.EventType, fmt.Sprint(d.Attempts), number(d.LastStatus), whyOf(d.Reason, d.LastError)})
 		}
 		noteMore(cmd.ErrOrStderr(), list.HasMore, page.Offset, len(list.Data))
 		return writeTable(cmd.OutOrStdout(), []string{"ID", "DIED", "ENDPOINT", "EVENT", "TYPE", "ATTEMPTS", "STATUS", "REASON"}, rows)
@@ -49,6 +49,14 @@ func newDeadList() *cobra.Command {
 	period.bind(cmd, "those that died")
 	page.bind(cmd, 20)
 	return cmd
+}
+
+// whyOf is why an event is dead, and at what the last attempt failed.
+func whyOf(reason, failed string) string {
+	if reason == "" || failed == "" {
+		return reason + failed
+	}
+	return reason + "; the last: " + failed
 }
 
 func newDeadRetry() *cobra.Command {

@@ -106,7 +106,7 @@ func writeEndpoint(w io.Writer, e *api.Endpoint) error {
 	return writeFields(w, "name", e.Name, "env", e.Env, "url", e.URL, "pull", pull, "description", e.Description, "events", strings.Join(e.Events, " "), "filter", e.Filter,
 		"signature", e.Signature, "headers", strings.Join(slices.Sorted(maps.Keys(e.Headers)), " "), "auth", authOf(e.Auth), "tls", tlsOf(e.TLS),
 		"timeout", e.Timeout, "concurrency", number(e.Concurrency), "rate", e.Rate, "retry", retryOf(e.Retry),
-		"state", e.State, "since", moment(e.Since), "why", e.Reason, "next warning", moment(e.NextWarning), "disabled at", moment(e.DisableAt),
+		"state", e.State, "since", moment(e.Since), "why", e.Reason, "next warning", moment(e.NextWarning), "to be disabled", moment(e.DisableAt),
 		"drains at", e.DrainRate, "oldest waits since", moment(e.OldestWaiting), "oldest expires", moment(e.ExpiresAt),
 		"waiting", fmt.Sprint(e.Waiting), "retries", fmt.Sprint(e.Retries), "dead", fmt.Sprint(e.Dead), "managed by", e.ManagedBy)
 }

@@ -114,12 +114,8 @@ func (s *eventStory) write(stdout, stderr io.Writer) error {
 	fmt.Fprintln(stdout)
 	var rows [][]string
 	for _, a := range s.Attempts {
-		why := a.Reason
-		if why == "" {
-			why = a.Error
-		}
 		rows = append(rows, []string{moment(a.At), a.Endpoint, fmt.Sprint(a.Attempt), number(a.Status),
-			fmt.Sprintf("%.0f ms", a.DurationMS), a.Outcome, moment(a.NextAt), why})
+			fmt.Sprintf("%.0f ms", a.DurationMS), a.Outcome, moment(a.NextAt), whyOf(a.Reason, a.Error)})
 	}
 	return writeTable(stdout, []string{"ATTEMPTED", "ENDPOINT", "NO", "STATUS", "TOOK", "OUTCOME", "NEXT", "WHY"}, rows)
 }

@@ -28,7 +28,7 @@ It ends with 0 when done, 1 failed, 2 wrong usage or a wrong value, 3 not found,
 	root.SetFlagErrorFunc(withoutValue)
 	root.AddCommand(
 		newServe(), newDev(),
-		newEvents(), newListen(), newDead(), newReplay(), newEndpoints(), newSources(), newSubscribers(), newKeys(),
+		newEvents(), newListen(), newDead(), newRetries(), newReplay(), newEndpoints(), newSources(), newSubscribers(), newKeys(),
 		newExport(), newPlan(), newApply(),
 		newTrigger(), newSign(), newVerify(),
 		newConfig(), newCheck(), newVersion(),

@@ -31,6 +31,11 @@ func (h *Handler) listDead(ctx context.Context, q *deadQuery) (*output[api.List[
 	if err != nil {
 		return nil, err
 	}
+	if len(found) == 0 && q.Endpoint != "" { // a name that is mistyped has no dead events either
+		if err := h.demandReceiver(ctx, q.Endpoint); err != nil {
+			return nil, err
+		}
+	}
 	dead := make([]api.Dead, 0, len(found))
 	for _, d := range found {
 		dead = append(dead, wireDead(d))

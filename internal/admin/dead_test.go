@@ -94,6 +94,18 @@ func TestADeadEventIsListedRetriedAtItsEndpointAloneAndThenNotListed(t *testing.
 	}
 }
 
+func TestDeadEventsOfANameThatIsNotThereAreNotFound(t *testing.T) {
+	d := newDesk(t)
+	if got := deadIDs(read[api.List[api.Dead]](d, http.MethodGet, "/v1/dead?endpoint=billing", prodKey, "")); len(got) != 0 {
+		t.Errorf("of billing: listed %v, want none", got)
+	}
+	d.refused(d.ask(http.MethodGet, "/v1/dead?endpoint=biling", prodKey, ""), 404, "not_found")
+	id := d.bury(d.publish(event.Prod, "order.paid", "1"), "removed")
+	if got := deadIDs(read[api.List[api.Dead]](d, http.MethodGet, "/v1/dead?endpoint=removed", prodKey, "")); len(got) != 1 || got[0] != id {
+		t.Errorf("of an endpoint that was removed: listed %v, want %s", got, id)
+	}
+}
+
 func TestADeadEventWhoseBodyIsGoneIsNotRetried(t *testing.T) {
 	d := newDesk(t)
 	e := d.publish(event.Prod, "order.paid", "1")
