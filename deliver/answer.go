@@ -186,7 +186,7 @@ func (w *Worker) fail(ctx context.Context, held []lease, reason string, notBefor
 		l := &held[i]
 		a, source := w.answered(ctx, l, OutcomeRetry)
 		a.Error = strings.ToValidUTF8(reason[:min(len(reason), maxErrorText)], "\uFFFD")
-		if a.NextAt, a.Reason = w.endpoint.Retry.next(a.Number, l.FirstAttempt, time.Now(), notBefore); a.Reason != "" {
+		if a.NextAt, a.Reason = w.endpoint.Retry.next(a.Number-l.Deferred, l.FirstAttempt, time.Now(), notBefore); a.Reason != "" {
 			a.Outcome = OutcomeDead
 		}
 		attempts[i], sources[i] = a, source

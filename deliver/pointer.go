@@ -18,6 +18,7 @@ const (
 	headerSequence     = bus.HeaderSequence
 	headerEventID      = "jethook-event-id"
 	headerAttempt      = "jethook-attempt"       // attempts made so far
+	headerDeferred     = "jethook-deferred"      // of them; absent when none
 	headerFirstAttempt = "jethook-first-attempt" // RFC 3339; absent when none was made
 	headerPrevious     = "jethook-seq-previous"  // absent when it is not known
 
@@ -35,6 +36,7 @@ type Pointer struct {
 	Sequence     uint64 // of the event in the stream of Env
 	EventID      event.ID
 	Attempts     int       // made so far
+	Deferred     int       // of them, those whose answer asked to come later, which use up no attempt
 	FirstAttempt time.Time // zero when none was made
 	Previous     *uint64   // the event that was selected for the endpoint before it, 0 for none; nil where that is not known
 }
@@ -80,6 +82,9 @@ func (p Pointer) header() nats.Header {
 		headerEventID:  {string(p.EventID)},
 		headerAttempt:  {strconv.Itoa(p.Attempts)},
 	}
+	if p.Deferred > 0 {
+		header[headerDeferred] = []string{strconv.Itoa(p.Deferred)}
+	}
 	if !p.FirstAttempt.IsZero() {
 		header[headerFirstAttempt] = []string{p.FirstAttempt.UTC().Format(time.RFC3339Nano)}
 	}
@@ -99,7 +104,7 @@ func parsePointer(env event.Env, endpoint string, header nats.Header) (Pointer, 
 		return ""
 	}
 	p := Pointer{Env: env, Endpoint: endpoint, EventID: event.ID(get(headerEventID))}
-	var problems [4]error
+	var problems [5]error
 	p.Sequence, problems[0] = strconv.ParseUint(get(headerSequence), 10, 64)
 	p.Attempts, problems[1] = strconv.Atoi(get(headerAttempt))
 	if first := get(headerFirstAttempt); first != "" {
@@ -109,13 +114,16 @@ func parsePointer(env event.Env, endpoint string, header nats.Header) (Pointer, 
 		p.Previous = new(uint64)
 		*p.Previous, problems[3] = strconv.ParseUint(previous, 10, 64)
 	}
+	if deferred := get(headerDeferred); deferred != "" {
+		p.Deferred, problems[4] = strconv.Atoi(deferred)
+	}
 	if err := errors.Join(problems[:]...); err != nil {
 		return p, fmt.Errorf("pointer cannot be read: %w", err)
 	}
 	if stream := get(headerStream); stream != bus.StreamName(env) {
 		return p, fmt.Errorf("pointer cannot be read: stream %q is not that of %s", stream, env)
 	}
-	if p.EventID == "" || p.Attempts < 0 {
+	if p.EventID == "" || p.Attempts < 0 || p.Deferred < 0 || p.Deferred > p.Attempts {
 		return p, errors.New("pointer cannot be read: event id or attempts are absent")
 	}
 	return p, nil

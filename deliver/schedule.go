@@ -11,7 +11,7 @@ import (
 // Retry says when an event that was not delivered is tried again. Its zero
 // value is DefaultRetry.
 type Retry struct {
-	Attempts    int           // the first one counts too; zero means 10; at most 100
+	Attempts    int           // the first one counts too, and none whose Retry-After is heeded; zero means 10; at most 100
 	Initial     time.Duration // before the second attempt; zero means 10 s
 	Multiplier  float64       // of each interval over the one before; zero means 3
 	MaxInterval time.Duration // bounds the interval before jitter; zero means 12 h
@@ -94,14 +94,14 @@ func (r Retry) interval(n int) time.Duration {
 	return b.NextBackOff()
 }
 
-// next decides what follows attempt n, which has failed at now: the time of the
-// next one, or the reason why there is none. A zero notBefore leaves the time
-// to the schedule.
-func (r Retry) next(n int, first, now, notBefore time.Time) (at time.Time, reason string) {
-	if n >= r.Attempts {
-		return time.Time{}, fmt.Sprintf("attempts used up: %d of %d", n, r.Attempts)
+// next decides what follows an attempt that has failed at now, with so many
+// failures of the event that use up attempts: the time of the next one, or the
+// reason why there is none. A zero notBefore leaves the time to the schedule.
+func (r Retry) next(failures int, first, now, notBefore time.Time) (at time.Time, reason string) {
+	if failures >= r.Attempts {
+		return time.Time{}, fmt.Sprintf("attempts used up: %d of %d", failures, r.Attempts)
 	}
-	at = now.Add(r.interval(n))
+	at = now.Add(r.interval(failures))
 	used := at.Sub(first)
 	if !notBefore.IsZero() { // what the endpoint asks for may end past the time, but not begin there
 		at, used = notBefore, now.Sub(first)

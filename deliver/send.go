@@ -35,7 +35,12 @@ func (w *Worker) attempt(ctx context.Context, in *slot, d *delivery) (a *Attempt
 	if a.Outcome != OutcomeRetry {
 		return a, n
 	}
-	if a.NextAt, a.Reason = w.endpoint.Retry.next(a.Number, d.first, time.Now(), verdict.NotBefore); a.Reason != "" {
+	failures := a.Number - d.deferred
+	if !verdict.NotBefore.IsZero() {
+		d.deferred++
+		failures--
+	}
+	if a.NextAt, a.Reason = w.endpoint.Retry.next(failures, d.first, time.Now(), verdict.NotBefore); a.Reason != "" {
 		a.Outcome = OutcomeDead
 	}
 	return a, n

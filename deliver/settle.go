@@ -78,7 +78,7 @@ func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
 		return
 	}
 	pointer := Pointer{Env: s.endpoint.Env, Endpoint: s.endpoint.Name, Sequence: d.sequence, EventID: d.eventID,
-		Attempts: a.Number, FirstAttempt: d.first, Previous: d.before()}
+		Attempts: a.Number, Deferred: d.deferred, FirstAttempt: d.first, Previous: d.before()}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if _, err := s.config.Bus.Put(ctx, bus.Retry, pointer.At(a.NextAt)); err != nil {

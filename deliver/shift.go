@@ -49,6 +49,7 @@ type delivery struct {
 	eventID event.ID
 	link
 	attempts int       // made so far
+	deferred int       // of them, those that use up none
 	first    time.Time // of the first attempt; zero before it
 	probe    bool      // made while the breaker is open
 	round    uint32    // of the gate, when the attempt began

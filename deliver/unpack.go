@@ -47,7 +47,7 @@ func (s *shift) unpack(ctx context.Context, d *delivery) bool {
 // an error, that it is not known.
 func (s *shift) load(ctx context.Context, d *delivery) (reason string, err error) {
 	p, err := parsePointer(s.endpoint.Env, s.endpoint.Name, d.msg.Header)
-	d.sequence, d.eventID, d.attempts, d.first = p.Sequence, p.EventID, p.Attempts, p.FirstAttempt
+	d.sequence, d.eventID, d.attempts, d.deferred, d.first = p.Sequence, p.EventID, p.Attempts, p.Deferred, p.FirstAttempt
 	if d.known = p.Previous != nil; d.known {
 		d.previous = *p.Previous
 	}

@@ -111,6 +111,23 @@ func TestADeadEventCanBeRedeliveredToTheEndpointAlone(t *testing.T) {
 	b.settled(bus.Retry, DueConsumer(b.endpoint.Env, b.endpoint.Name))
 }
 
+func TestAnAnswerThatAsksToComeLaterUsesUpNoAttempt(t *testing.T) {
+	busy := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(503)
+	}
+	b := newBench(t, inTurn(busy, busy, always(500), busy, always(500)))
+	b.endpoint.Retry.Attempts = 2
+	b.start()
+	b.publish("1", []byte(`{}`))
+	if got := b.dead(); got.Attempts != 5 || got.Reason != "attempts used up: 2 of 2" {
+		t.Errorf("dead event is %+v, want it dead after two failures at five attempts", got)
+	}
+	if got, want := numbers(b.attempts(5)), "1 retry 503; 2 retry 503; 3 retry 500; 4 retry 503; 5 dead 500; "; got != want {
+		t.Errorf("recorded %s, want %s", got, want)
+	}
+}
+
 func TestRetryAfterSetsTheTimeOfTheNextAttempt(t *testing.T) {
 	forms := map[string]func() string{
 		"seconds": func() string { return "2" },
