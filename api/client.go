@@ -135,7 +135,8 @@ func (c *Client) Pause(ctx context.Context, name string) (Endpoint, error) {
 	return e, c.do(ctx, http.MethodPost, "/v1/endpoints/"+url.PathEscape(name)+"/pause", nil, &e)
 }
 
-// Resume has an endpoint get events again that was paused or disabled.
+// Resume has an endpoint get events again that was paused or disabled, and one that
+// fails tried at once.
 func (c *Client) Resume(ctx context.Context, name string, how Resume) (Endpoint, error) {
 	var e Endpoint
 	return e, c.do(ctx, http.MethodPost, "/v1/endpoints/"+url.PathEscape(name)+"/resume", how, &e)

@@ -26,6 +26,7 @@ type gate struct {
 	mu      sync.Mutex
 	breaker breaker
 	held    time.Time                   // nothing begins before it
+	asked   time.Time                   // when somebody asked for a probe last
 	turns   map[bool]context.CancelFunc // end the reading of the sources, by due
 	changed chan struct{}               // closed when those who wait in enter may look again
 }
@@ -196,6 +197,21 @@ func (g *gate) holdLocked(now, until time.Time) {
 		g.held = until
 	}
 	g.stopLocked()
+}
+
+// probe has the next probe begin now where the breaker is open. It is asked for at a
+// time, so that to ask again for the same one changes nothing.
+func (g *gate) probe(asked time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !asked.After(g.asked) {
+		return
+	}
+	g.asked = asked
+	if g.breaker.open {
+		g.breaker.probeAt = time.Now()
+		g.wakeLocked()
+	}
 }
 
 // stopLocked ends the reading of both sources.

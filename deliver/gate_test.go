@@ -237,6 +237,30 @@ func TestRetryAfterHoldsTheWholeEndpointBack(t *testing.T) {
 	b.settled("EVENTS_TEST", "billing")
 }
 
+func TestAProbeThatIsAskedForBeginsAtOnce(t *testing.T) {
+	g := newGate(4, true, DefaultMaxProbeWait)
+	wait := func() time.Duration {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.waitLocked(g.breaker.probeDue, time.Now())
+	}
+	fails := func() { g.ended(&delivery{probe: true}, signalDown, "", time.Time{}) }
+	fails()
+	if wait() <= 0 {
+		t.Error("after a probe that failed the next one does not wait")
+	}
+	asked := time.Now()
+	g.probe(asked)
+	if wait() > 0 {
+		t.Errorf("the probe that was asked for waits %s", wait())
+	}
+	fails()
+	g.probe(asked) // as whoever tells does with every change of the state
+	if wait() <= 0 {
+		t.Error("a probe that was asked for once is made twice")
+	}
+}
+
 func TestARetryAfterHoldsTheEndpointForAMinuteAtMost(t *testing.T) {
 	g := newGate(4, false, DefaultMaxProbeWait)
 	g.ended(new(delivery), signalBusy, "", time.Now().Add(24*time.Hour))

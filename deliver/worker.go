@@ -171,6 +171,10 @@ func NewWorker(config WorkerConfig) (*Worker, error) {
 // endpoint fails. While it does, the next success calls OnRecovered.
 func (w *Worker) Failing(yes bool) { w.gate.failing.Store(yes) }
 
+// Probe has the worker try an event now, where it waits to find out whether the
+// endpoint is well again. It passes over a time at which it was asked already.
+func (w *Worker) Probe(asked time.Time) { w.gate.probe(asked) }
+
 // Pace changes how many attempts may begin in a second, from the endpoint's Rate
 // to another; 0 is no limit.
 func (w *Worker) Pace(perSecond float64) { w.pace.set(perSecond) }

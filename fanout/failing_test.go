@@ -264,8 +264,11 @@ func TestTheEndOfAnOutageIsToldWhereAnOperatorEndsIt(t *testing.T) {
 			}
 			began := told(t, b, failingType, 0)
 			d := directoryOf(b, e)
-			resume(t, d) // which ends nothing while it is neither paused nor disabled
+			resume(t, d) // which has it tried, and ends nothing while it is neither paused nor disabled
 			untoldMore(t, b)
+			if found := stateOf(t, b, "billing"); found.Failing == nil || found.Failing.Asked.IsZero() {
+				t.Errorf("state %+v, want that it fails and is to be tried", found)
+			}
 			end(t, d, r)
 			if ended := told(t, b, recoveredType, -1); !ended.Data.Since.Equal(began.Data.Since) {
 				t.Errorf("told %+v and %+v, want one outage", began, ended)

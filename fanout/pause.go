@@ -23,7 +23,7 @@ func (d *Directory) Pause(ctx context.Context, env event.Env, name string) (Stat
 }
 
 // Resume has an endpoint get its events again, be it paused or disabled, and as
-// if it had never failed. Where perSecond is not 0, what waits now is delivered at
+// if it had never failed. One that fails is tried at once. Where perSecond is not 0, what waits now is delivered at
 // most at that rate, over all replicas; what is stored later comes after it, and
 // then the endpoint's own rate holds again. It returns ErrNotEnabled where the
 // endpoint is made not to be enabled.
@@ -45,6 +45,11 @@ func (d *Directory) Resume(ctx context.Context, env event.Env, name string, perS
 	return d.change(ctx, ref{env, name}, func(have state) state {
 		if !have.held() {
 			have.Resumed = slow
+			if have.Failing != nil {
+				next := *have.Failing
+				next.Asked = d.now().UTC()
+				have.Failing = &next
+			}
 			return have
 		}
 		return state{Resumed: slow}

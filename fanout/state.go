@@ -58,7 +58,8 @@ type failing struct {
 	Since       time.Time `json:"since"`
 	Reason      string    `json:"reason"`
 	Fingerprint string    `json:"fingerprint"`
-	Told        int       `json:"told"` // the percent of the latest notice; untold before the first
+	Told        int       `json:"told"`           // the percent of the latest notice; untold before the first
+	Asked       time.Time `json:"asked,omitzero"` // when an operator asked to try it now
 }
 
 // untold is less than the percent of any notice.

@@ -29,11 +29,14 @@ func (w *worker) serves(e *Endpoint) bool {
 	return reflect.DeepEqual(w.endpoint, e.Endpoint)
 }
 
-// tellWorkerLocked passes on what replicas say of the endpoint: whether it fails, and
-// this replica's part of its rate.
+// tellWorkerLocked passes on what replicas say of the endpoint: whether it fails and
+// when somebody asked to try it, and this replica's part of its rate.
 func (r *Registry) tellWorkerLocked(w *worker) {
 	if w.delivery != nil {
 		w.delivery.Failing(r.failsLocked(&w.endpoint))
+		if fails := r.records[w.ref].Failing; fails != nil {
+			w.delivery.Probe(fails.Asked)
+		}
 		w.delivery.Pace(r.paceLocked(&w.endpoint))
 	}
 }

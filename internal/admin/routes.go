@@ -63,7 +63,7 @@ func (h *Handler) flowRoutes(of huma.API) {
 	register(of, post("endpoints-rotate-secret", "/v1/endpoints/{name}/rotate-secret", "Sign with a new secret, and with the old one for a while"), h.rotateSecret)
 	register(of, post("endpoints-test", "/v1/endpoints/{name}/test", "Send one test event to an endpoint now, and show the attempt"), h.testEndpoint)
 	register(of, post("endpoints-pause", "/v1/endpoints/{name}/pause", "Stop delivering to an endpoint; its events wait"), h.pauseEndpoint)
-	register(of, post("endpoints-resume", "/v1/endpoints/{name}/resume", "Deliver again to an endpoint that was paused or disabled"), h.resumeEndpoint)
+	register(of, post("endpoints-resume", "/v1/endpoints/{name}/resume", "Deliver again to an endpoint that was paused or disabled, or try one that fails"), h.resumeEndpoint)
 	register(of, post("endpoints-rewind", "/v1/endpoints/{name}/rewind", "Have an endpoint go back, and get all events from there on again; without confirm, count them"), h.rewindEndpoint)
 	h.pullRoutes(of)
 	register(of, post("endpoints-retries-hasten", "/v1/endpoints/{name}/retries/hasten", "Have an endpoint's waiting retries fall due now"), h.hastenRetries)
