@@ -129,7 +129,7 @@ func (r *Registry) buryOne(ctx context.Context, m jetstream.Msg) error {
 	}, "advisory:"+told.ID); err != nil {
 		return fmt.Errorf("store event %s of subscriber %s as dead: %w", stored.ID, of, err)
 	}
-	r.config.Logger.Warn("event is dead for a subscriber", event.AttrSubscriber, of.name, event.AttrEnv, of.env, "event_id", stored.ID, "reason", reason)
+	r.config.Logger.Warn("event is dead for a subscriber", "subscriber", of.name, "env", of.env, "event_id", stored.ID, "reason", reason)
 	return nil
 }
 

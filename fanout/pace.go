@@ -11,7 +11,6 @@ import (
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 )
 
 // attendEvery is how often a replica says that it is there, and counts who is.
@@ -126,7 +125,7 @@ func (r *Registry) passed(ctx context.Context, floors map[ref]uint64) error {
 		r.note(of, found)
 		if until > 0 {
 			r.config.Logger.Info("what waited when the endpoint was resumed is delivered, and its own rate holds again",
-				event.AttrEndpoint, of.name, event.AttrEnv, of.env, "sequence", until)
+				"endpoint", of.name, "env", of.env, "sequence", until)
 		}
 	}
 	return errors.Join(problems...)

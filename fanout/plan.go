@@ -92,7 +92,7 @@ func (r *Registry) examine(ctx context.Context, p *plan) error {
 		default:
 			refused[c.ref] = true
 			delete(p.endpoints, c.ref)
-			r.config.Logger.Error("what was made over the API is not in force", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "error", err)
+			r.config.Logger.Error("what was made over the API is not in force", "name", c.name, "env", c.env, "kind", c.kind, "error", err)
 		}
 	}
 	p.consumers = slices.DeleteFunc(p.consumers, func(c consumer) bool { return refused[c.ref] })

@@ -14,7 +14,6 @@ import (
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/signature"
 	"github.com/jethook/jethook/internal/vault"
 )
@@ -171,7 +170,7 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 		}
 		if _, ours := r.known[c.ref]; ours && have == nil {
 			r.config.Logger.Warn("consumer was deleted by somebody else and begins anew; what waited for it is skipped unless its start says otherwise",
-				"name", c.name, event.AttrEnv, c.env, "kind", c.kind)
+				"name", c.name, "env", c.env, "kind", c.kind)
 		}
 		changed, err := r.ensureConsumer(ctx, p, c)
 		if changed || err != nil { // after an error it may be changed all the same
@@ -184,7 +183,7 @@ func (r *Registry) ensureConsumers(ctx context.Context, p *plan) error {
 			return fmt.Errorf("consumer of %s %s: %w", c.kind, c.ref, err)
 		}
 		if changed {
-			r.config.Logger.Info("consumer is as it is configured", "name", c.name, event.AttrEnv, c.env, "kind", c.kind, "new", have == nil)
+			r.config.Logger.Info("consumer is as it is configured", "name", c.name, "env", c.env, "kind", c.kind, "new", have == nil)
 		}
 	}
 	return r.sync()
@@ -279,7 +278,7 @@ func (r *Registry) clearStates(ctx context.Context, p *plan) error {
 		if found.Disabled == nil {
 			continue
 		}
-		r.config.Logger.Info("endpoint is no longer disabled", event.AttrEndpoint, of.name, event.AttrEnv, of.env,
+		r.config.Logger.Info("endpoint is no longer disabled", "endpoint", of.name, "env", of.env,
 			"disabled_at", found.Disabled.At, "reason", found.Disabled.Reason)
 	}
 	return nil
@@ -301,9 +300,9 @@ func (r *Registry) tellOfLeftovers(ctx context.Context, p *plan) {
 		}
 		r.config.Logger.Warn("consumer is not in the file and is kept with its place; "+
 			"put the entry back to go on where it stopped, or put it back and remove it while jethook runs to drop it",
-			"name", of.name, event.AttrEnv, of.env, "kind", have.Metadata[metaKind])
+			"name", of.name, "env", of.env, "kind", have.Metadata[metaKind])
 		if err := r.config.Bus.Unpark(ctx, bus.StreamName(of.env), of.name); err != nil {
-			r.config.Logger.Warn("the backlog of a consumer that is not in the file cannot be told", "name", of.name, event.AttrEnv, of.env, "error", err)
+			r.config.Logger.Warn("the backlog of a consumer that is not in the file cannot be told", "name", of.name, "env", of.env, "error", err)
 		}
 	}
 }

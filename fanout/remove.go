@@ -11,7 +11,6 @@ import (
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 )
 
 // removeAbsent removes what an earlier Apply had and the list in force has not.
@@ -32,7 +31,7 @@ func (r *Registry) removeAbsent(ctx context.Context, p *plan) error {
 		if waiting > 0 {
 			level, text = slog.LevelWarn, "removed with its consumer, and what waited is not delivered; to keep an endpoint's place write enabled: false instead"
 		}
-		r.config.Logger.Log(ctx, level, text, "name", of.name, event.AttrEnv, of.env, "kind", k, "waiting", waiting)
+		r.config.Logger.Log(ctx, level, text, "name", of.name, "env", of.env, "kind", k, "waiting", waiting)
 	}
 	return errors.Join(problems...)
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 )
 
 // replayInterval is how often the replays are looked at.
@@ -251,11 +250,11 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tallyTimeout)
 			defer cancel()
 			if err := r.tallyReplay(ctx, &one, w.tally); err != nil {
-				r.config.Logger.Warn("the last counts of a replay are lost", "replay", one.ID, event.AttrEnv, one.Env, "error", err)
+				r.config.Logger.Warn("the last counts of a replay are lost", "replay", one.ID, "env", one.Env, "error", err)
 			}
 		}()
 		if err := worker.Run(ctx); err != nil && !r.replayEnded(ctx, &one) && ctx.Err() == nil { // which may end while it is looked
-			r.config.Logger.Warn("worker of a replay ended and starts again", "replay", one.ID, event.AttrEndpoint, one.Endpoint, event.AttrEnv, one.Env, "error", err)
+			r.config.Logger.Warn("worker of a replay ended and starts again", "replay", one.ID, "endpoint", one.Endpoint, "env", one.Env, "error", err)
 		}
 	})
 	return w, nil

@@ -52,7 +52,7 @@ func (r *Registry) sweepReplays(ctx context.Context) error {
 			if err := r.config.Bus.RemoveConsumer(ctx, bus.StreamName(env), name); err != nil {
 				return err
 			}
-			r.config.Logger.Info("consumer was left of a replay and is deleted", "replay", id, event.AttrEnv, env)
+			r.config.Logger.Info("consumer was left of a replay and is deleted", "replay", id, "env", env)
 		}
 	}
 	return nil

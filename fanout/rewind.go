@@ -77,7 +77,7 @@ func (d *Directory) Rewind(ctx context.Context, env event.Env, name string, agre
 		return now, err
 	}
 	d.bus.Ring(deliver.DueSubject(env, name)) // it may sleep
-	d.logger.Info("endpoint is rewound", event.AttrEndpoint, name, event.AttrEnv, env, "first", now.First, "last", now.Last, "count", now.Count)
+	d.logger.Info("endpoint is rewound", "endpoint", name, "env", env, "first", now.First, "last", now.Last, "count", now.Count)
 	return now, nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/jethook/jethook/deliver"
-	"github.com/jethook/jethook/internal/event"
 )
 
 const (
@@ -109,11 +108,11 @@ func (r *Registry) tellLocked(e *Endpoint) {
 	r.told[e.ref()] = since
 	if !barred {
 		r.config.Logger.Warn("endpoint is paused and its events wait; to go on: jethook endpoints resume "+e.Name,
-			event.AttrEndpoint, e.Name, event.AttrEnv, e.Env, "paused_at", found.Paused.At)
+			"endpoint", e.Name, "env", e.Env, "paused_at", found.Paused.At)
 		return
 	}
 	r.config.Logger.Warn("endpoint is disabled and its events wait; to enable it again: jethook endpoints resume "+e.Name+", or change its url",
-		event.AttrEndpoint, e.Name, event.AttrEnv, e.Env, "reason", found.Disabled.Reason, "disabled_at", found.Disabled.At)
+		"endpoint", e.Name, "env", e.Env, "reason", found.Disabled.Reason, "disabled_at", found.Disabled.At)
 }
 
 // deliversLocked reports whether an endpoint shall have a worker.

@@ -137,7 +137,7 @@ func (k *keychain) store(ctx context.Context, d *draft) (signature.Key, error) {
 func (k *keychain) remember(of ref, s signature.Scheme, key signature.Key) {
 	k.keys[secretKey(of, s)] = key
 	if public, err := signature.PublicKey(key); err == nil { // symmetric keys have none
-		k.logger.Info("endpoint signs with this public key", event.AttrEndpoint, of.name, event.AttrEnv, of.env, "public_key", public)
+		k.logger.Info("endpoint signs with this public key", "endpoint", of.name, "env", of.env, "public_key", public)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 )
 
 // sleep is of an endpoint that has nothing to do. It has no worker, which would
@@ -84,7 +83,7 @@ func (r *Registry) rouse(ctx context.Context, of ref) {
 		return // its worker does
 	}
 	if err := r.config.Bus.Unpark(ctx, bus.StreamName(of.env), of.name); err != nil {
-		r.config.Logger.Warn("the backlog of a disabled endpoint cannot be told", event.AttrEndpoint, of.name, event.AttrEnv, of.env, "error", err)
+		r.config.Logger.Warn("the backlog of a disabled endpoint cannot be told", "endpoint", of.name, "env", of.env, "error", err)
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jethook/jethook/deliver"
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 )
 
 // worker is one delivery worker that runs, or drains when it is stopping.
@@ -71,7 +70,7 @@ func (r *Registry) deliver(ctx context.Context, w *worker) {
 			continue
 		}
 		if err != nil {
-			r.config.Logger.Error("delivery worker ended", event.AttrEndpoint, e.Name, event.AttrEnv, e.Env,
+			r.config.Logger.Error("delivery worker ended", "endpoint", e.Name, "env", e.Env,
 				"error", err, "starts_again", ctx.Err() == nil)
 		}
 		if ctx.Err() != nil {

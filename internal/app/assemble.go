@@ -13,7 +13,6 @@ import (
 	"github.com/jethook/jethook/fanout"
 	"github.com/jethook/jethook/ingest"
 	"github.com/jethook/jethook/internal/bus"
-	"github.com/jethook/jethook/internal/event"
 	"github.com/jethook/jethook/internal/managed"
 )
 
@@ -183,7 +182,7 @@ func (a *App) tell(e *managed.Entry, err error) {
 		return
 	}
 	a.told[e.ID] = err.Error()
-	a.options.Logger.Error("what was made over the API is not in force", "kind", e.Kind, "name", e.Name, event.AttrEnv, e.Env, "error", err)
+	a.options.Logger.Error("what was made over the API is not in force", "kind", e.Kind, "name", e.Name, "env", e.Env, "error", err)
 }
 
 // onManaged takes note that an entry was made, changed or deleted over the API:

@@ -105,9 +105,9 @@ func (a *App) warn(c *config.Config) {
 	all := Warnings(c)
 	for _, w := range all[:min(len(all), maxWarned)] {
 		if w.Pattern == "" {
-			a.options.Logger.Warn(w.Text, "by", w.By, event.AttrEnv, w.Env)
+			a.options.Logger.Warn(w.Text, "by", w.By, "env", w.Env)
 		} else {
-			a.options.Logger.Warn("a pattern selects nothing", "by", w.By, event.AttrEnv, w.Env, "pattern", w.Pattern, "reason", w.Text)
+			a.options.Logger.Warn("a pattern selects nothing", "by", w.By, "env", w.Env, "pattern", w.Pattern, "reason", w.Text)
 		}
 	}
 	if more := len(all) - maxWarned; more > 0 {

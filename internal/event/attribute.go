@@ -1,6 +1,6 @@
 package event
 
-// Attribute names of logs, spans and metrics, all in one place: OpenTelemetry's
+// Attribute names of spans and metrics, all in one place: OpenTelemetry's
 // semantic conventions where they have a name, jethook's own otherwise. Metric labels use none but those marked bounded.
 const (
 	AttrEnv        = "jethook.env"        // bounded
