@@ -20,27 +20,67 @@ import (
 // Asking twice delivers twice.
 func Resend(ctx context.Context, b *bus.Bus, e *event.Event, sequence uint64, endpoint string) error {
 	p := Pointer{Env: e.Env, Endpoint: endpoint, Sequence: sequence, EventID: e.ID}
-	if err := p.deliverNow(ctx, b, "resend:"+uuid.NewString()); err != nil {
+	due, err := p.storeDue(ctx, b, "resend:"+uuid.NewString())
+	if err != nil {
 		return err
 	}
-	if err := p.removeLater(ctx, b); err != nil {
-		return fmt.Errorf("%w: %w", errMayFollow, err)
+	err = p.removeLater(ctx, b, due)
+	if err == nil { // in the order of its way, or it could get its schedule behind our back
+		err = p.removeScheduled(ctx, b, due)
 	}
-	return nil
+	return mayFollow(err)
 }
 
-// errMayFollow says that the event may be delivered once more than was asked for.
-var errMayFollow = errors.New("the delivery is stored, and a retry that waited may follow it")
+// deliverNow stores the pointer as one that is due, in place of one that waits with
+// a schedule. id tells what is asked for once from what is asked for twice.
+func (p Pointer) deliverNow(ctx context.Context, b *bus.Bus, id string) error {
+	due, err := p.storeDue(ctx, b, id)
+	if err != nil {
+		return err
+	}
+	return mayFollow(p.removeScheduled(ctx, b, due))
+}
 
-// removeLater removes the event's pointers that wait without a schedule. No subject
-// tells them from those of other events: they are looked through.
-func (p Pointer) removeLater(ctx context.Context, b *bus.Bus) error {
+// mayFollow says of an error that the event may be delivered once more than was
+// asked for.
+func mayFollow(err error) error {
+	if err != nil {
+		err = fmt.Errorf("the delivery is stored, and a retry that waited may follow it: %w", err)
+	}
+	return err
+}
+
+// storeDue stores the pointer as one that is due and returns its sequence. What
+// waits for the event behind that is a retry of this very delivery, and stays.
+func (p Pointer) storeDue(ctx context.Context, b *bus.Bus, id string) (uint64, error) {
+	header := p.header()
+	header[headerMsgID] = []string{id}
+	due, err := b.Put(ctx, bus.Retry, &nats.Msg{Subject: p.dueSubject(), Header: header})
+	if err != nil {
+		return 0, fmt.Errorf("store the delivery: %w", err)
+	}
+	return due, nil
+}
+
+// removeScheduled removes what waits with a schedule and was stored before a sequence.
+func (p Pointer) removeScheduled(ctx context.Context, b *bus.Bus, before uint64) error {
+	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	return stream.Purge(ctx, jetstream.WithPurgeSubject(bus.WaitSubject(p.Env, p.Endpoint, p.Sequence)), jetstream.WithPurgeSequence(before))
+}
+
+// removeLater removes the event's pointers that wait without a schedule and were
+// stored before a sequence. No subject tells them from those of other events: they
+// are looked through.
+func (p Pointer) removeLater(ctx context.Context, b *bus.Bus, before uint64) error {
 	stream, err := b.JetStream().Stream(ctx, bus.Retry)
 	if err != nil {
 		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
 	}
 	_, more, err := pass(ctx, b, LaterSubjects(p.Env, p.Endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
-		if stored.Header.Get(headerSequence) != strconv.FormatUint(p.Sequence, 10) {
+		if stored.Sequence > before || stored.Header.Get(headerSequence) != strconv.FormatUint(p.Sequence, 10) {
 			return false, nil
 		}
 		return removeMessage(ctx, stream, stored.Sequence)
@@ -49,22 +89,4 @@ func (p Pointer) removeLater(ctx context.Context, b *bus.Bus) error {
 		err = errors.New("there are too many to look through")
 	}
 	return err
-}
-
-// deliverNow stores the pointer as one that is due. id tells what is asked for
-// once from what is asked for twice.
-func (p Pointer) deliverNow(ctx context.Context, b *bus.Bus, id string) error {
-	header := p.header()
-	header[headerMsgID] = []string{id}
-	if _, err := b.Put(ctx, bus.Retry, &nats.Msg{Subject: p.dueSubject(), Header: header}); err != nil {
-		return fmt.Errorf("store the delivery: %w", err)
-	}
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
-	if err == nil {
-		err = stream.Purge(ctx, jetstream.WithPurgeSubject(bus.WaitSubject(p.Env, p.Endpoint, p.Sequence)))
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errMayFollow, err)
-	}
-	return nil
 }

@@ -247,3 +247,30 @@ func TestAnEventThatIsSentAgainIsNotRetriedBesides(t *testing.T) {
 		t.Errorf("%d due and %d waiting, want one due and the other event waiting", due, later)
 	}
 }
+
+// An endpoint that refuses at once may have failed before what waited is removed.
+func TestARetryOfWhatIsSentAgainStays(t *testing.T) {
+	b := newBench(t, always(200))
+	p := pointerTo(1)
+	for _, wait := range []time.Duration{time.Minute, time.Hour} {
+		b.put(p.At(time.Now().Add(wait)))
+	}
+	due, err := p.storeDue(b.ctx, b.bus, "resend:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.put(p.later(time.Now().Add(2 * time.Hour)))
+	if err := errors.Join(p.removeLater(b.ctx, b.bus, due), p.removeScheduled(b.ctx, b.bus, due)); err != nil {
+		t.Fatal(err)
+	}
+	if later, scheduled := b.count(bus.Retry, LaterSubjects(event.Test, "billing")), b.count(bus.Retry, bus.WaitSubjects(event.Test, "billing")); later != 1 || scheduled != 0 {
+		t.Errorf("%d wait without a schedule and %d with one, want the one that was stored last", later, scheduled)
+	}
+	b.put(p.At(time.Now().Add(time.Minute)))
+	if err := p.removeScheduled(b.ctx, b.bus, due); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := b.scheduled(p); !ok {
+		t.Error("a retry with a schedule is gone that was stored behind the delivery")
+	}
+}
