@@ -64,9 +64,9 @@ func (p Pointer) storeDue(ctx context.Context, b *bus.Bus, id string) (uint64, e
 
 // removeScheduled removes what waits with a schedule and was stored before a sequence.
 func (p Pointer) removeScheduled(ctx context.Context, b *bus.Bus, before uint64) error {
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	stream, err := openRetry(ctx, b)
 	if err != nil {
-		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return err
 	}
 	return stream.Purge(ctx, jetstream.WithPurgeSubject(bus.WaitSubject(p.Env, p.Endpoint, p.Sequence)), jetstream.WithPurgeSequence(before))
 }
@@ -75,9 +75,9 @@ func (p Pointer) removeScheduled(ctx context.Context, b *bus.Bus, before uint64)
 // stored before a sequence. No subject tells them from those of other events: they
 // are looked through.
 func (p Pointer) removeLater(ctx context.Context, b *bus.Bus, before uint64) error {
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	stream, err := openRetry(ctx, b)
 	if err != nil {
-		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return err
 	}
 	_, _, err = pass(ctx, b, LaterSubjects(p.Env, p.Endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
 		if stored.Sequence > before || stored.Header.Get(headerSequence) != strconv.FormatUint(p.Sequence, 10) {

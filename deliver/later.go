@@ -134,9 +134,9 @@ func slotsBefore(ctx context.Context, b *bus.Bus, at time.Time) ([]int64, error)
 // consumer, which hands each of them to one process.
 func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
 	number := strconv.FormatInt(slot, 10)
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	stream, err := openRetry(ctx, b)
 	if err != nil {
-		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return err
 	}
 	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable:           "later_" + number,
@@ -160,7 +160,7 @@ func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
 		promoting.SetLimit(promotedAtOnce)
 		for m := range batch.Messages() {
 			count++
-			promoting.Go(func() error { return promote(context.WithoutCancel(ctx), b, stream, m) })
+			promoting.Go(func() error { return promote(context.WithoutCancel(ctx), b, stream, m, time.Now()) })
 		}
 		if err := errors.Join(promoting.Wait(), batch.Error()); err != nil || count == 0 {
 			return err
@@ -171,7 +171,7 @@ func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
 
 // promote gives one pointer its schedule. Where its event waits with a schedule
 // already that one stays: somebody has hastened it, or an attempt was repeated.
-func promote(ctx context.Context, b *bus.Bus, stream jetstream.Stream, m jetstream.Msg) error {
+func promote(ctx context.Context, b *bus.Bus, stream jetstream.Stream, m jetstream.Msg, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	meta, err := m.Metadata()
@@ -188,16 +188,45 @@ func promote(ctx context.Context, b *bus.Bus, stream jetstream.Stream, m jetstre
 	} else {
 		next.Header[headerExpected] = []string{"0"}
 	}
-	at, err := b.Put(ctx, bus.Retry, next)
+	_, err = replaceLater(ctx, b, stream, meta.Sequence.Stream, next)
 	if isElsewhere(err) {
-		return m.Ack()
+		return dropLater(ctx, stream, m, next.Subject, now)
 	}
 	if err != nil {
 		return fmt.Errorf("schedule event %s of endpoint %s: %w", p.EventID, endpoint, err)
 	}
-	if _, err := stream.GetMsg(ctx, meta.Sequence.Stream); errors.Is(err, jetstream.ErrMsgNotFound) {
-		_, err = removeMessage(ctx, stream, at) // who took it meanwhile answers for it: it is cancelled, or due
-		return err
+	return nil
+}
+
+// replaceLater stores next in place of a pointer that waits without a schedule, and
+// reports whether that was still there. Otherwise next is taken back: whoever took
+// the pointer meanwhile answers for it.
+func replaceLater(ctx context.Context, b *bus.Bus, stream jetstream.Stream, sequence uint64, next *nats.Msg) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	stored, err := b.Put(ctx, bus.Retry, next)
+	if err != nil {
+		return false, err
+	}
+	there, err := removeMessage(ctx, stream, sequence)
+	if err == nil && !there {
+		_, err = removeMessage(ctx, stream, stored)
+	}
+	return there, err
+}
+
+// dropLater removes a pointer whose event waits with a schedule, unless that was
+// stored just now: then whoever stored it may take it back, as replaceLater does,
+// and the pointer has to be there until that is over. It is handed out again.
+func dropLater(ctx context.Context, stream jetstream.Stream, m jetstream.Msg, scheduled string, now time.Time) error {
+	has, err := stream.GetLastMsgForSubject(ctx, scheduled)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound): // it has fallen due, or was taken back
+		return nil
+	case err != nil:
+		return fmt.Errorf("read what waits under %s: %w", scheduled, err)
+	case now.Sub(has.Time) < 2*storeTimeout:
+		return nil
 	}
 	return m.Ack()
 }

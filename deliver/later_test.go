@@ -188,13 +188,36 @@ func TestWhatIsHastenedWhileItIsPromotedKeepsItsTime(t *testing.T) {
 	p, soon := pointerTo(1), time.Now().Add(time.Minute)
 	m, _ := b.taken(p, time.Now().Add(time.Hour))
 	b.put(p.schedule(soon))
-	if err := promote(b.ctx, b.bus, b.retry(), m); err != nil {
+	// Whoever stored that schedule takes it back where the pointer is gone.
+	if err := promote(b.ctx, b.bus, b.retry(), m, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if later := b.count(bus.Retry, LaterSubjects(p.Env, p.Endpoint)); later != 1 {
+		t.Errorf("%d wait without a schedule while the other one is being stored, want 1", later)
+	}
+	if err := promote(b.ctx, b.bus, b.retry(), m, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if at, ok := b.scheduled(p); !ok || !at.Equal(soon) {
 		t.Errorf("scheduled for %s, %t; want %s", at, ok, soon)
 	}
 	b.left(">", 1)
+}
+
+func TestWhatWasTakenMeanwhileIsNotHastened(t *testing.T) {
+	b := newBench(t, always(200))
+	p := pointerTo(1)
+	stored := b.put(p.later(time.Now().Add(time.Hour)))
+	if err := b.retry().DeleteMsg(b.ctx, stored); err != nil {
+		t.Fatal(err)
+	}
+	there, err := replaceLater(b.ctx, b.bus, b.retry(), stored, p.schedule(time.Now().Add(time.Minute)))
+	if there || err != nil {
+		t.Errorf("it was there: %t, %v", there, err)
+	}
+	if at, ok := b.scheduled(p); ok {
+		t.Errorf("it is scheduled for %s", at)
+	}
 }
 
 func TestWhatIsCancelledWhileItIsPromotedIsNotDelivered(t *testing.T) {
@@ -204,7 +227,7 @@ func TestWhatIsCancelledWhileItIsPromotedIsNotDelivered(t *testing.T) {
 	if err := b.retry().DeleteMsg(b.ctx, stored); err != nil {
 		t.Fatal(err)
 	}
-	if err := promote(b.ctx, b.bus, b.retry(), m); err != nil {
+	if err := promote(b.ctx, b.bus, b.retry(), m, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if at, ok := b.scheduled(p); ok {
