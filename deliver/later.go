@@ -102,14 +102,14 @@ func Promote(ctx context.Context, b *bus.Bus, logger *slog.Logger) {
 		}
 		began := time.Now()
 		slots, err := slotsBefore(ctx, b, began.Add(promoteLead))
-		took := time.Since(began)
-		for _, slot := range slots {
-			err = errors.Join(err, promoteSlot(ctx, b, slot))
+		next := began.Add(max(promotePause, promoteShare*time.Since(began)))
+		if err == nil {
+			err = promoteSlots(ctx, b, slots, next)
 		}
 		if err != nil && ctx.Err() == nil {
 			logger.Warn("retries that wait long could not be scheduled; tried again", "error", err)
 		}
-		timer.Reset(max(promotePause, promoteShare*took))
+		timer.Reset(time.Until(next))
 	}
 }
 
@@ -130,14 +130,49 @@ func slotsBefore(ctx context.Context, b *bus.Bus, at time.Time) ([]int64, error)
 	return slices.Sorted(maps.Keys(slots)), nil
 }
 
-// promoteSlot gives the pointers of a slot their schedules. They are read with a
-// consumer, which hands each of them to one process.
-func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
-	number := strconv.FormatInt(slot, 10)
+// promoteSlots gives the pointers of slots their schedules until none is left, or
+// until it is time to look for slots again. The slots take turns: one in which a
+// million have waited through a downtime does not make the others late.
+func promoteSlots(ctx context.Context, b *bus.Bus, slots []int64, until time.Time) error {
+	if len(slots) == 0 {
+		return nil
+	}
 	stream, err := openRetry(ctx, b)
 	if err != nil {
 		return err
 	}
+	var problems []error
+	var left []jetstream.Consumer
+	turn := func(slot jetstream.Consumer) {
+		count, err := promoteSome(ctx, b, stream, slot)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("slot %s: %w", slot.CachedInfo().Name, err))
+		} else if count > 0 {
+			left = append(left, slot)
+		}
+	}
+	for _, slot := range slots {
+		consumer, err := slotConsumer(ctx, stream, slot)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		turn(consumer)
+	}
+	for len(left) > 0 && time.Now().Before(until) && ctx.Err() == nil {
+		some := left
+		left = nil
+		for _, slot := range some {
+			turn(slot)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// slotConsumer returns the consumer of a slot, which hands each pointer to one
+// process.
+func slotConsumer(ctx context.Context, stream jetstream.Stream, slot int64) (jetstream.Consumer, error) {
+	number := strconv.FormatInt(slot, 10)
 	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable:           "later_" + number,
 		Description:       "retries that fall due from " + slotBegin(slot).UTC().Format(time.RFC3339) + " on",
@@ -149,24 +184,30 @@ func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
 		MemoryStorage:     true, // what is left is in the work queue itself
 	})
 	if err != nil {
-		return fmt.Errorf("consumer of slot %s: %w", number, err)
+		return nil, fmt.Errorf("consumer of slot %s: %w", number, err)
 	}
-	for ctx.Err() == nil {
-		batch, err := consumer.FetchNoWait(promoteBatch)
-		if err != nil {
-			return fmt.Errorf("read slot %s: %w", number, err)
-		}
-		promoting, count := errgroup.Group{}, 0
-		promoting.SetLimit(promotedAtOnce)
-		for m := range batch.Messages() {
-			count++
-			promoting.Go(func() error { return promote(context.WithoutCancel(ctx), b, stream, m, time.Now()) })
-		}
-		if err := errors.Join(promoting.Wait(), batch.Error()); err != nil || count == 0 {
-			return err
-		}
+	return consumer, nil
+}
+
+// promoteSome gives some pointers of a slot their schedules and returns how many
+// there were. When ctx ends it lets go of those that it has not begun with.
+func promoteSome(ctx context.Context, b *bus.Bus, stream jetstream.Stream, slot jetstream.Consumer) (count int, err error) {
+	batch, err := slot.FetchNoWait(promoteBatch)
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	var promoting errgroup.Group
+	promoting.SetLimit(promotedAtOnce)
+	for m := range batch.Messages() {
+		count++
+		promoting.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return promote(context.WithoutCancel(ctx), b, stream, m, time.Now())
+		})
+	}
+	return count, errors.Join(promoting.Wait(), batch.Error())
 }
 
 // promote gives one pointer its schedule. Where its event waits with a schedule

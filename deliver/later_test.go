@@ -135,6 +135,48 @@ func TestEachRetryIsScheduledOnceForItsTimeWhenItsSlotComes(t *testing.T) {
 	}
 }
 
+func TestASlotWithManyRetriesDoesNotHoldUpAnother(t *testing.T) {
+	b := newBench(t, always(200))
+	past := time.Now().Add(-24 * time.Hour)
+	first, second := slotOf(past), slotOf(past)+1
+	const many = promoteBatch + 10
+	for i := range uint64(many) {
+		b.put(pointerTo(i + 1).later(slotBegin(first)))
+	}
+	b.put(pointerTo(many + 1).later(slotBegin(second)))
+	if err := promoteSlots(b.ctx, b.bus, []int64{first, second}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := b.bus.Subjects(b.ctx, bus.Retry, LaterSubjects(event.Test, "billing"))
+	if got := counts[laterSubject("test", "billing", fmt.Sprint(first))]; got != 10 || len(counts) != 1 || err != nil {
+		t.Errorf("after a turn of each %v wait, %v; want 10 of the first slot", counts, err)
+	}
+	if err := promoteSlots(b.ctx, b.bus, []int64{first}, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	b.left(LaterSubjects(event.Test, "billing"), 0)
+}
+
+func TestAProcessThatEndsLetsGoOfTheRetriesOfASlot(t *testing.T) {
+	b := newBench(t, always(200))
+	soon := time.Now().Add(time.Minute)
+	for i := range uint64(10) {
+		b.put(pointerTo(i + 1).later(soon))
+	}
+	slot, err := slotConsumer(b.ctx, b.retry(), slotOf(soon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(b.ctx)
+	end()
+	if count, err := promoteSome(ended, b.bus, b.retry(), slot); count != 10 || err != nil {
+		t.Errorf("it had %d in hand, %v; want 10", count, err)
+	}
+	if later, all := b.count(bus.Retry, LaterSubjects(event.Test, "billing")), b.count(bus.Retry, ">"); later != 10 || all != 10 {
+		t.Errorf("%d of %d wait without a schedule, want 10 of 10", later, all)
+	}
+}
+
 func TestARetryThatWaitedLongIsDelivered(t *testing.T) {
 	b := newBench(t, always(200))
 	b.makeDurable()
