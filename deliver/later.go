@@ -180,8 +180,8 @@ func slotConsumer(ctx context.Context, stream jetstream.Stream, slot int64) (jet
 		AckPolicy:         jetstream.AckExplicitPolicy,
 		AckWait:           ackMargin,
 		MaxDeliver:        -1,
-		InactiveThreshold: slotLength,
-		MemoryStorage:     true, // what is left is in the work queue itself
+		InactiveThreshold: 2 * ackMargin, // after a downtime there is one for each slot of it
+		MemoryStorage:     true,          // what is left is in the work queue itself
 	})
 	if err != nil {
 		return nil, fmt.Errorf("consumer of slot %s: %w", number, err)
