@@ -75,11 +75,10 @@ func (p *Puller) settle(ctx context.Context, e Endpoint, tokens []string,
 	if err != nil {
 		return nil, err
 	}
-	retry, err := w.config.Bus.JetStream().Stream(ctx, bus.Retry)
+	retry, err := openRetry(ctx, w.config.Bus)
 	if err != nil {
-		return nil, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return nil, err
 	}
-	retry.CachedInfo().Config.AllowDirect = false // the leader is asked: a replica may lag
 	found := make([]*lease, len(tokens))
 	var finding errgroup.Group
 	finding.SetLimit(atOnce)

@@ -25,9 +25,9 @@ const lapsedSubjects = bus.RetryDue + ".*.*.lapsed"
 
 // LapsedWait reports whether leases have lapsed that nobody has dealt with.
 func LapsedWait(ctx context.Context, b *bus.Bus) (bool, error) {
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	stream, err := openRetry(ctx, b)
 	if err != nil {
-		return false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return false, err
 	}
 	_, err = stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(lapsedSubjects))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -30,8 +30,12 @@ const (
 
 	promotePause = 10 * time.Second
 	// promoteShare is how many times as long as the last look at the slots took the
-	// next one waits: the server walks a hundred thousand in a tenth of a second.
+	// next one waits.
 	promoteShare = 20
+	// recentSlots are an hour's, which are looked at one by one. All are listed once an
+	// hour: those of a thousand endpoints that wait for a day take a second and 300 MB
+	// of garbage.
+	recentSlots = 12
 	// promotedAtOnce leaves the disk to the live events.
 	promotedAtOnce = 16
 	promoteBatch   = 500
@@ -94,6 +98,7 @@ func CountLater(ctx context.Context, b *bus.Bus, env event.Env, endpoint string)
 func Promote(ctx context.Context, b *bus.Bus, logger *slog.Logger) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	finder := slotFinder{bus: b}
 	for {
 		select {
 		case <-timer.C:
@@ -101,16 +106,47 @@ func Promote(ctx context.Context, b *bus.Bus, logger *slog.Logger) {
 			return
 		}
 		began := time.Now()
-		slots, err := slotsBefore(ctx, b, began.Add(promoteLead))
-		took := time.Since(began)
-		for _, slot := range slots {
-			err = errors.Join(err, promoteSlot(ctx, b, slot))
+		slots, err := finder.before(ctx, began.Add(promoteLead))
+		next := began.Add(max(promotePause, promoteShare*time.Since(began)))
+		if err == nil {
+			err = promoteSlots(ctx, b, slots, next)
 		}
 		if err != nil && ctx.Err() == nil {
 			logger.Warn("retries that wait long could not be scheduled; tried again", "error", err)
 		}
-		timer.Reset(max(promotePause, promoteShare*took))
+		timer.Reset(time.Until(next))
 	}
+}
+
+// slotFinder finds the slots whose time has come.
+type slotFinder struct {
+	bus    *bus.Bus
+	listed time.Time // when all were
+	newest int64     // at the last look
+}
+
+// before returns slots that hold pointers and begin before a time, the earliest
+// first. It looks at all of them at first, once an hour, and where the clock has
+// jumped; otherwise at those of the last hour.
+func (f *slotFinder) before(ctx context.Context, at time.Time) (slots []int64, err error) {
+	now, newest := time.Now(), slotOf(at)
+	if passed := newest - f.newest; passed < 0 || passed > recentSlots || now.Sub(f.listed) > recentSlots*slotLength {
+		if slots, err = slotsBefore(ctx, f.bus, at); err == nil {
+			f.listed, f.newest = now, newest
+		}
+		return slots, err
+	}
+	for slot := newest - recentSlots; slot <= newest; slot++ {
+		endpoints, err := f.bus.CountSubjects(ctx, bus.Retry, laterSubject("*", "*", strconv.FormatInt(slot, 10)))
+		if err != nil {
+			return nil, err
+		}
+		if endpoints > 0 {
+			slots = append(slots, slot)
+		}
+	}
+	f.newest = newest
+	return slots, nil
 }
 
 // slotsBefore returns the slots that hold pointers and begin before a time, the
@@ -130,14 +166,49 @@ func slotsBefore(ctx context.Context, b *bus.Bus, at time.Time) ([]int64, error)
 	return slices.Sorted(maps.Keys(slots)), nil
 }
 
-// promoteSlot gives the pointers of a slot their schedules. They are read with a
-// consumer, which hands each of them to one process.
-func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
-	number := strconv.FormatInt(slot, 10)
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
-	if err != nil {
-		return fmt.Errorf("open stream %s: %w", bus.Retry, err)
+// promoteSlots gives the pointers of slots their schedules until none is left, or
+// until it is time to look for slots again. The slots take turns: one in which a
+// million have waited through a downtime does not make the others late.
+func promoteSlots(ctx context.Context, b *bus.Bus, slots []int64, until time.Time) error {
+	if len(slots) == 0 {
+		return nil
 	}
+	stream, err := openRetry(ctx, b)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	var left []jetstream.Consumer
+	turn := func(slot jetstream.Consumer) {
+		count, err := promoteSome(ctx, b, stream, slot)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("slot %s: %w", slot.CachedInfo().Name, err))
+		} else if count > 0 {
+			left = append(left, slot)
+		}
+	}
+	for _, slot := range slots {
+		consumer, err := slotConsumer(ctx, stream, slot)
+		if err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		turn(consumer)
+	}
+	for len(left) > 0 && time.Now().Before(until) && ctx.Err() == nil {
+		some := left
+		left = nil
+		for _, slot := range some {
+			turn(slot)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// slotConsumer returns the consumer of a slot, which hands each pointer to one
+// process.
+func slotConsumer(ctx context.Context, stream jetstream.Stream, slot int64) (jetstream.Consumer, error) {
+	number := strconv.FormatInt(slot, 10)
 	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
 		Durable:           "later_" + number,
 		Description:       "retries that fall due from " + slotBegin(slot).UTC().Format(time.RFC3339) + " on",
@@ -145,33 +216,39 @@ func promoteSlot(ctx context.Context, b *bus.Bus, slot int64) error {
 		AckPolicy:         jetstream.AckExplicitPolicy,
 		AckWait:           ackMargin,
 		MaxDeliver:        -1,
-		InactiveThreshold: slotLength,
-		MemoryStorage:     true, // what is left is in the work queue itself
+		InactiveThreshold: 2 * ackMargin, // after a downtime there is one for each slot of it
+		MemoryStorage:     true,          // what is left is in the work queue itself
 	})
 	if err != nil {
-		return fmt.Errorf("consumer of slot %s: %w", number, err)
+		return nil, fmt.Errorf("consumer of slot %s: %w", number, err)
 	}
-	for ctx.Err() == nil {
-		batch, err := consumer.FetchNoWait(promoteBatch)
-		if err != nil {
-			return fmt.Errorf("read slot %s: %w", number, err)
-		}
-		promoting, count := errgroup.Group{}, 0
-		promoting.SetLimit(promotedAtOnce)
-		for m := range batch.Messages() {
-			count++
-			promoting.Go(func() error { return promote(context.WithoutCancel(ctx), b, stream, m) })
-		}
-		if err := errors.Join(promoting.Wait(), batch.Error()); err != nil || count == 0 {
-			return err
-		}
+	return consumer, nil
+}
+
+// promoteSome gives some pointers of a slot their schedules and returns how many
+// there were. When ctx ends it lets go of those that it has not begun with.
+func promoteSome(ctx context.Context, b *bus.Bus, stream jetstream.Stream, slot jetstream.Consumer) (count int, err error) {
+	batch, err := slot.FetchNoWait(promoteBatch)
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	var promoting errgroup.Group
+	promoting.SetLimit(promotedAtOnce)
+	for m := range batch.Messages() {
+		count++
+		promoting.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return promote(context.WithoutCancel(ctx), b, stream, m, time.Now())
+		})
+	}
+	return count, errors.Join(promoting.Wait(), batch.Error())
 }
 
 // promote gives one pointer its schedule. Where its event waits with a schedule
 // already that one stays: somebody has hastened it, or an attempt was repeated.
-func promote(ctx context.Context, b *bus.Bus, stream jetstream.Stream, m jetstream.Msg) error {
+func promote(ctx context.Context, b *bus.Bus, stream jetstream.Stream, m jetstream.Msg, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	meta, err := m.Metadata()
@@ -188,16 +265,45 @@ func promote(ctx context.Context, b *bus.Bus, stream jetstream.Stream, m jetstre
 	} else {
 		next.Header[headerExpected] = []string{"0"}
 	}
-	at, err := b.Put(ctx, bus.Retry, next)
+	_, err = replaceLater(ctx, b, stream, meta.Sequence.Stream, next)
 	if isElsewhere(err) {
-		return m.Ack()
+		return dropLater(ctx, stream, m, next.Subject, now)
 	}
 	if err != nil {
 		return fmt.Errorf("schedule event %s of endpoint %s: %w", p.EventID, endpoint, err)
 	}
-	if _, err := stream.GetMsg(ctx, meta.Sequence.Stream); errors.Is(err, jetstream.ErrMsgNotFound) {
-		_, err = removeMessage(ctx, stream, at) // who took it meanwhile answers for it: it is cancelled, or due
-		return err
+	return nil
+}
+
+// replaceLater stores next in place of a pointer that waits without a schedule, and
+// reports whether that was still there. Otherwise next is taken back: whoever took
+// the pointer meanwhile answers for it.
+func replaceLater(ctx context.Context, b *bus.Bus, stream jetstream.Stream, sequence uint64, next *nats.Msg) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	stored, err := b.Put(ctx, bus.Retry, next)
+	if err != nil {
+		return false, err
+	}
+	there, err := removeMessage(ctx, stream, sequence)
+	if err == nil && !there {
+		_, err = removeMessage(ctx, stream, stored)
+	}
+	return there, err
+}
+
+// dropLater removes a pointer whose event waits with a schedule, unless that was
+// stored just now: then whoever stored it may take it back, as replaceLater does,
+// and the pointer has to be there until that is over. It is handed out again.
+func dropLater(ctx context.Context, stream jetstream.Stream, m jetstream.Msg, scheduled string, now time.Time) error {
+	has, err := stream.GetLastMsgForSubject(ctx, scheduled)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound): // it has fallen due, or was taken back
+		return nil
+	case err != nil:
+		return fmt.Errorf("read what waits under %s: %w", scheduled, err)
+	case now.Sub(has.Time) < 2*storeTimeout:
+		return nil
 	}
 	return m.Ack()
 }

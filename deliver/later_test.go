@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -135,6 +136,69 @@ func TestEachRetryIsScheduledOnceForItsTimeWhenItsSlotComes(t *testing.T) {
 	}
 }
 
+func TestSlotsAreFoundWithoutAListOfAll(t *testing.T) {
+	b := newBench(t, always(200))
+	now := time.Now()
+	slot := slotOf(now)
+	finder := slotFinder{bus: b.bus}
+	find := func(at time.Time, want ...int64) {
+		t.Helper()
+		if got, err := finder.before(b.ctx, at); !slices.Equal(got, want) || err != nil {
+			t.Errorf("slots %v, %v; want %v", got, err, want)
+		}
+	}
+	for i, of := range []int64{slot - 100, slot - 1, slot, slot + 1} {
+		b.put(pointerTo(uint64(i)).later(slotBegin(of)))
+	}
+	find(now, slot-100, slot-1, slot) // all at first
+	find(now, slot-1, slot)           // then the recent ones
+	find(now.Add(slotLength), slot-1, slot, slot+1)
+	find(now.Add(24*time.Hour), slot-100, slot-1, slot, slot+1) // the clock has jumped
+	find(now, slot-100, slot-1, slot)                           // and back
+}
+
+func TestASlotWithManyRetriesDoesNotHoldUpAnother(t *testing.T) {
+	b := newBench(t, always(200))
+	past := time.Now().Add(-24 * time.Hour)
+	first, second := slotOf(past), slotOf(past)+1
+	const many = promoteBatch + 10
+	for i := range uint64(many) {
+		b.put(pointerTo(i + 1).later(slotBegin(first)))
+	}
+	b.put(pointerTo(many + 1).later(slotBegin(second)))
+	if err := promoteSlots(b.ctx, b.bus, []int64{first, second}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := b.bus.Subjects(b.ctx, bus.Retry, LaterSubjects(event.Test, "billing"))
+	if got := counts[laterSubject("test", "billing", fmt.Sprint(first))]; got != 10 || len(counts) != 1 || err != nil {
+		t.Errorf("after a turn of each %v wait, %v; want 10 of the first slot", counts, err)
+	}
+	if err := promoteSlots(b.ctx, b.bus, []int64{first}, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	b.left(LaterSubjects(event.Test, "billing"), 0)
+}
+
+func TestAProcessThatEndsLetsGoOfTheRetriesOfASlot(t *testing.T) {
+	b := newBench(t, always(200))
+	soon := time.Now().Add(time.Minute)
+	for i := range uint64(10) {
+		b.put(pointerTo(i + 1).later(soon))
+	}
+	slot, err := slotConsumer(b.ctx, b.retry(), slotOf(soon))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, end := context.WithCancel(b.ctx)
+	end()
+	if count, err := promoteSome(ended, b.bus, b.retry(), slot); count != 10 || err != nil {
+		t.Errorf("it had %d in hand, %v; want 10", count, err)
+	}
+	if later, all := b.count(bus.Retry, LaterSubjects(event.Test, "billing")), b.count(bus.Retry, ">"); later != 10 || all != 10 {
+		t.Errorf("%d of %d wait without a schedule, want 10 of 10", later, all)
+	}
+}
+
 func TestARetryThatWaitedLongIsDelivered(t *testing.T) {
 	b := newBench(t, always(200))
 	b.makeDurable()
@@ -188,13 +252,36 @@ func TestWhatIsHastenedWhileItIsPromotedKeepsItsTime(t *testing.T) {
 	p, soon := pointerTo(1), time.Now().Add(time.Minute)
 	m, _ := b.taken(p, time.Now().Add(time.Hour))
 	b.put(p.schedule(soon))
-	if err := promote(b.ctx, b.bus, b.retry(), m); err != nil {
+	// Whoever stored that schedule takes it back where the pointer is gone.
+	if err := promote(b.ctx, b.bus, b.retry(), m, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if later := b.count(bus.Retry, LaterSubjects(p.Env, p.Endpoint)); later != 1 {
+		t.Errorf("%d wait without a schedule while the other one is being stored, want 1", later)
+	}
+	if err := promote(b.ctx, b.bus, b.retry(), m, time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if at, ok := b.scheduled(p); !ok || !at.Equal(soon) {
 		t.Errorf("scheduled for %s, %t; want %s", at, ok, soon)
 	}
 	b.left(">", 1)
+}
+
+func TestWhatWasTakenMeanwhileIsNotHastened(t *testing.T) {
+	b := newBench(t, always(200))
+	p := pointerTo(1)
+	stored := b.put(p.later(time.Now().Add(time.Hour)))
+	if err := b.retry().DeleteMsg(b.ctx, stored); err != nil {
+		t.Fatal(err)
+	}
+	there, err := replaceLater(b.ctx, b.bus, b.retry(), stored, p.schedule(time.Now().Add(time.Minute)))
+	if there || err != nil {
+		t.Errorf("it was there: %t, %v", there, err)
+	}
+	if at, ok := b.scheduled(p); ok {
+		t.Errorf("it is scheduled for %s", at)
+	}
 }
 
 func TestWhatIsCancelledWhileItIsPromotedIsNotDelivered(t *testing.T) {
@@ -204,7 +291,7 @@ func TestWhatIsCancelledWhileItIsPromotedIsNotDelivered(t *testing.T) {
 	if err := b.retry().DeleteMsg(b.ctx, stored); err != nil {
 		t.Fatal(err)
 	}
-	if err := promote(b.ctx, b.bus, b.retry(), m); err != nil {
+	if err := promote(b.ctx, b.bus, b.retry(), m, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if at, ok := b.scheduled(p); ok {
@@ -245,5 +332,32 @@ func TestAnEventThatIsSentAgainIsNotRetriedBesides(t *testing.T) {
 	}
 	if due, later := b.count(bus.Retry, DueSubject(event.Test, "billing")), b.count(bus.Retry, LaterSubjects(event.Test, "billing")); due != 1 || later != 1 {
 		t.Errorf("%d due and %d waiting, want one due and the other event waiting", due, later)
+	}
+}
+
+// An endpoint that refuses at once may have failed before what waited is removed.
+func TestARetryOfWhatIsSentAgainStays(t *testing.T) {
+	b := newBench(t, always(200))
+	p := pointerTo(1)
+	for _, wait := range []time.Duration{time.Minute, time.Hour} {
+		b.put(p.At(time.Now().Add(wait)))
+	}
+	due, err := p.storeDue(b.ctx, b.bus, "resend:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.put(p.later(time.Now().Add(2 * time.Hour)))
+	if err := errors.Join(p.removeLater(b.ctx, b.bus, due), p.removeScheduled(b.ctx, b.bus, due)); err != nil {
+		t.Fatal(err)
+	}
+	if later, scheduled := b.count(bus.Retry, LaterSubjects(event.Test, "billing")), b.count(bus.Retry, bus.WaitSubjects(event.Test, "billing")); later != 1 || scheduled != 0 {
+		t.Errorf("%d wait without a schedule and %d with one, want the one that was stored last", later, scheduled)
+	}
+	b.put(p.At(time.Now().Add(time.Minute)))
+	if err := p.removeScheduled(b.ctx, b.bus, due); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := b.scheduled(p); !ok {
+		t.Error("a retry with a schedule is gone that was stored behind the delivery")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -28,9 +29,26 @@ const (
 const headerExpected = "Nats-Expected-Last-Subject-Sequence"
 
 // isElsewhere reports whether the server has refused a message so.
-func isElsewhere(err error) bool {
+func isElsewhere(err error) bool { return isRefused(err, 10071) }
+
+// isContended reports whether a cluster has refused a message with such a demand
+// because another one of its subject is being stored.
+func isContended(err error) bool { return isRefused(err, 10164) }
+
+func isRefused(err error, code jetstream.ErrorCode) bool {
 	var refused *jetstream.APIError
-	return errors.As(err, &refused) && refused.ErrorCode == 10071
+	return errors.As(err, &refused) && refused.ErrorCode == code
+}
+
+// openRetry opens stream RETRY so that its leader answers: a replica that lags shows
+// what has gone.
+func openRetry(ctx context.Context, b *bus.Bus) (jetstream.Stream, error) {
+	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+	}
+	stream.CachedInfo().Config.AllowDirect = false // this client asks accordingly
+	return stream, nil
 }
 
 // reasonCancelled is why an event is dead whose retry was cancelled.
@@ -39,9 +57,9 @@ const reasonCancelled = "cancelled"
 // Hasten has the retries that wait for an endpoint fall due now. It returns how
 // many there were, and whether there are more: ask again then.
 func Hasten(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (count int, more bool, err error) {
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	stream, err := openRetry(ctx, b)
 	if err != nil {
-		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return 0, false, err
 	}
 	begun := time.Now()
 	return passAll(ctx, b, waitSubjects(env, endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
@@ -50,19 +68,18 @@ func Hasten(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (co
 		if wrong != nil || err != nil || !at.After(begun) {
 			return false, nil // it falls due by itself
 		}
-		m, replaces := p.schedule(begun), stored.Sequence
+		m, done := p.schedule(begun), true
 		if isLater(stored.Subject) {
-			replaces = 0
+			m.Header[headerExpected] = []string{"0"}
+			done, err = replaceLater(ctx, b, stream, stored.Sequence, m)
+		} else {
+			m.Header[headerExpected] = []string{strconv.FormatUint(stored.Sequence, 10)}
+			_, err = b.Put(ctx, bus.Retry, m)
 		}
-		m.Header[headerExpected] = []string{fmt.Sprint(replaces)}
-		_, err = b.Put(ctx, bus.Retry, m)
-		if isElsewhere(err) { // it has fallen due meanwhile, or got its schedule
+		if isElsewhere(err) || isContended(err) { // it has fallen due meanwhile, or got its schedule
 			return false, nil
 		}
-		if err == nil && isLater(stored.Subject) {
-			_, err = removeMessage(ctx, stream, stored.Sequence)
-		}
-		return err == nil, err
+		return done && err == nil, err
 	})
 }
 
@@ -75,9 +92,9 @@ func waitSubjects(env event.Env, endpoint string) []string {
 // are due too, so that none is lost. An attempt under way is not cut short. It
 // returns how many there were, and whether there are more: ask again then.
 func Cancel(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (count int, more bool, err error) {
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	stream, err := openRetry(ctx, b)
 	if err != nil {
-		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return 0, false, err
 	}
 	subjects := append(waitSubjects(env, endpoint), DueSubject(env, endpoint))
 	return passAll(ctx, b, subjects, func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
@@ -124,9 +141,9 @@ func passAll(ctx context.Context, b *bus.Bus, subjects []string, act func(contex
 // side, and counts those of which it says so. It ends at what was there when
 // it began, or at its bounds.
 func pass(ctx context.Context, b *bus.Bus, subject string, act func(context.Context, *jetstream.RawStreamMsg) (bool, error)) (int, bool, error) {
-	stream, err := b.JetStream().Stream(ctx, bus.Retry)
+	stream, err := openRetry(ctx, b)
 	if err != nil {
-		return 0, false, fmt.Errorf("open stream %s: %w", bus.Retry, err)
+		return 0, false, err
 	}
 	var count atomic.Int64
 	last, deadline := stream.CachedInfo().State.LastSeq, time.Now().Add(passTime)

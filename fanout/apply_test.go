@@ -110,6 +110,44 @@ func TestARemovedEndpointLeavesNothing(t *testing.T) {
 	}
 }
 
+func TestARetryThatGoesOnIsSeenWhenever(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	of := ref{event.Prod, "billing"}
+	p := deliver.Pointer{Env: of.env, Endpoint: of.name, Sequence: 7, EventID: "evt", Attempts: 1}
+	retry, err := b.JetStream().Stream(t.Context(), bus.Retry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for moved := range retrySubjects(of) {
+		at, err := b.Put(t.Context(), bus.Retry, p.At(time.Now().Add(time.Hour)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := false
+		for i, subject := range retrySubjects(of) {
+			if i == moved {
+				if _, err := b.Put(t.Context(), bus.Retry, p.At(time.Now().Add(time.Minute))); err != nil {
+					t.Fatal(err)
+				}
+				if err := retry.DeleteMsg(t.Context(), at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			found, err := b.Subjects(t.Context(), bus.Retry, subject)
+			if err != nil {
+				t.Fatal(err)
+			}
+			seen = seen || len(found) > 0
+		}
+		if !seen {
+			t.Errorf("a retry that got its schedule before look %d was not seen", moved)
+		}
+		if err := retry.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // putRetries stores a retry that is due in a minute and one that is due in an hour.
 func putRetries(t *testing.T, b *bus.Bus, endpoint string) {
 	t.Helper()

@@ -75,9 +75,10 @@ func (r *Registry) backlog(ctx context.Context, p *plan, of ref) (waiting uint64
 }
 
 // retrySubjects are those of an endpoint's retries, which wait or are due, and of
-// what was taken from it.
+// what was taken from it, in the order of their way: whoever goes through them misses
+// none that goes on from one to the next meanwhile.
 func retrySubjects(of ref) []string {
-	return []string{bus.WaitSubjects(of.env, of.name), deliver.LaterSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name),
+	return []string{deliver.LaterSubjects(of.env, of.name), bus.WaitSubjects(of.env, of.name), deliver.DueSubject(of.env, of.name),
 		deliver.LeaseSubjects(of.env, of.name), deliver.LapsedSubject(of.env, of.name)}
 }
 
