@@ -180,6 +180,9 @@ func checkURL(raw string) error {
 // String returns the environment and the name, and nothing that may be secret.
 func (e Endpoint) String() string { return string(e.Env) + "/" + e.Name }
 
+// who names the endpoint in the log, as the line of an attempt does.
+func (e Endpoint) who() slog.Attr { return slog.Group("", "endpoint", e.Name, "env", e.Env) }
+
 // LogValue is String.
 func (e Endpoint) LogValue() slog.Value { return slog.StringValue(e.String()) }
 

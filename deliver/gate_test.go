@@ -134,7 +134,7 @@ func TestAfterARecoveryTheConcurrencyBeginsSmallAndGrowsWithSuccess(t *testing.T
 	ctx, cancel := context.WithCancel(b.ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- worker.Run(ctx) }()
-	b.logged(logOpened)
+	b.logged(`"msg":"` + logOpened + `","endpoint":"billing","env":"test"`) // as the line of an attempt names it
 	if got := worker.Concurrency(); got != 1 || worker.Breaker() == BreakerClosed {
 		t.Errorf("breaker %d, %d may be in flight while it is open, want 1", worker.Breaker(), got)
 	}

@@ -95,7 +95,7 @@ func lapse(ctx context.Context, c PullerConfig, m *nats.Msg, find func(event.Env
 	env, name := event.Env(tokens[2]), tokens[3]
 	l, err := parseLease(env, name, m.Header, meta.Sequence.Stream)
 	if err != nil {
-		c.Logger.Error("lease is dropped", "endpoint", name, "error", err)
+		c.Logger.Error("lease is dropped", "endpoint", name, "env", env, "error", err)
 		return m.Term()
 	}
 	if e, known := find(env, name); known {

@@ -120,7 +120,7 @@ func tooLong(batch int, waited time.Duration) bool {
 func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *delivery {
 	meta, err := msg.Metadata()
 	if err != nil {
-		s.logger.Error("message without metadata is left alone", "endpoint", s.endpoint, "error", err)
+		s.logger.Error("message without metadata is left alone", s.endpoint.who(), "error", err)
 		return nil
 	}
 	d := &delivery{msg: msg, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}, place: jetstream.MsgMetadata{

@@ -117,7 +117,7 @@ func (p *Puller) Take(ctx context.Context, e Endpoint, limit int, wait time.Dura
 		return nil, fmt.Errorf("take events of %s: %w", e, err)
 	}
 	if err != nil { // those that were taken are answered all the same
-		p.config.Logger.Warn("some events could not be given out and come again", "endpoint", e, "error", err)
+		p.config.Logger.Warn("some events could not be given out and come again", e.who(), "error", err)
 	}
 	return taken, nil
 }

@@ -82,7 +82,7 @@ func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if _, err := s.config.Bus.Put(ctx, bus.Retry, pointer.At(a.NextAt)); err != nil {
-		s.logger.Error("next attempt could not be stored; the event is tried again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+		s.logger.Error("next attempt could not be stored; the event is tried again", s.endpoint.who(), "event_id", d.eventID, "error", err)
 		s.handBack(d, unrecorded)
 		return
 	}
@@ -102,12 +102,12 @@ func (s *shift) bury(ctx context.Context, d *delivery, a *Attempt) {
 	}
 	if a.Number == 0 { // an attempt has its line in the log already
 		s.metrics.count(ctx, OutcomeDead)
-		s.logger.Warn("event is dead without an attempt", "endpoint", s.endpoint, "event_id", d.eventID, "reason", a.Reason)
+		s.logger.Warn("event is dead without an attempt", s.endpoint.who(), "event_id", d.eventID, "reason", a.Reason)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
 	if err := s.keepDead(ctx, d, &dead); err != nil {
-		s.logger.Error("dead event could not be stored; it is tried again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+		s.logger.Error("dead event could not be stored; it is tried again", s.endpoint.who(), "event_id", d.eventID, "error", err)
 		s.handBack(d, unrecorded)
 		return
 	}
@@ -134,7 +134,7 @@ func (s *shift) end(ctx context.Context, a *Attempt) {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	if err := s.config.OnGone(ctx, "the endpoint answered 410 Gone to event "+string(a.EventID)); err != nil {
-		s.logger.Error("endpoint that is gone could not be disabled", "endpoint", s.endpoint, "error", err)
+		s.logger.Error("endpoint that is gone could not be disabled", s.endpoint.who(), "error", err)
 		return
 	}
 	s.gone.yes = true
@@ -144,7 +144,7 @@ func (s *shift) end(ctx context.Context, a *Attempt) {
 // settled acknowledges the message: nothing more follows from it.
 func (s *shift) settled(d *delivery) {
 	if err := d.msg.Ack(); err != nil {
-		s.logger.Warn("event could not be acknowledged; it is delivered again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+		s.logger.Warn("event could not be acknowledged; it is delivered again", s.endpoint.who(), "event_id", d.eventID, "error", err)
 	}
 	s.held.settled(d)
 }
@@ -157,7 +157,7 @@ func (s *shift) handBack(d *delivery, delay time.Duration) {
 	s.giveUp(d)
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
 	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil && !s.over(err) {
-		s.logger.Warn("event could not be handed back; the server does so by itself", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+		s.logger.Warn("event could not be handed back; the server does so by itself", s.endpoint.who(), "event_id", d.eventID, "error", err)
 	}
 	s.held.remove(d)
 }

@@ -72,7 +72,7 @@ func newShift(w *Worker, stream jetstream.Stream, sources ...source) *shift {
 		stream:   stream,
 		sources:  sources,
 		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]string)},
-		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger),
+		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger.With(w.endpoint.who())),
 	}
 	return s
 }
@@ -112,7 +112,7 @@ func (s *shift) flush(ctx context.Context) {
 	defer cancel()
 	for _, last := range s.held.lastSettled() {
 		if _, err := s.config.Bus.JetStream().Conn().RequestWithContext(ctx, last, inProgress); err != nil && !s.over(err) {
-			s.logger.Warn("the last acknowledgements may be lost; those events are delivered again", "endpoint", s.endpoint, "error", err)
+			s.logger.Warn("the last acknowledgements may be lost; those events are delivered again", s.endpoint.who(), "error", err)
 		}
 	}
 }

@@ -180,7 +180,7 @@ func (s *shift) offer(ctx context.Context, d *delivery) {
 	defer cancel()
 	p := Pointer{Env: s.endpoint.Env, Endpoint: s.endpoint.Name, Sequence: d.sequence, EventID: d.eventID}
 	if err := p.deliverNow(ctx, s.config.Bus, fmt.Sprintf("replay:%s:%d", s.config.Replay.ID, d.sequence)); err != nil {
-		s.logger.Error("replayed event could not be offered; it is tried again", "endpoint", s.endpoint, "event_id", d.eventID, "error", err)
+		s.logger.Error("replayed event could not be offered; it is tried again", s.endpoint.who(), "event_id", d.eventID, "error", err)
 		s.handBack(d, unrecorded)
 		return
 	}

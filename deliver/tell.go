@@ -27,10 +27,10 @@ func (s *shift) tell(ctx context.Context, n news) {
 		return
 	}
 	if n.opened {
-		s.logger.Warn("endpoint fails and its events wait", "endpoint", s.endpoint, "reason", n.reason, "next_probe", n.probe)
+		s.logger.Warn("endpoint fails and its events wait", s.endpoint.who(), "reason", n.reason, "next_probe", n.probe)
 	}
 	if n.closed {
-		s.logger.Info("endpoint takes events again", "endpoint", s.endpoint)
+		s.logger.Info("endpoint takes events again", s.endpoint.who())
 	}
 	s.telling.Lock()
 	defer s.telling.Unlock()
@@ -40,13 +40,13 @@ func (s *shift) tell(ctx context.Context, n news) {
 	// opened the breaker.
 	if n.failing && s.gate.state() != BreakerClosed && s.config.OnFailing != nil {
 		if err := s.config.OnFailing(ctx, Failing{Since: n.since.UTC(), Reason: n.reason}); err != nil {
-			s.logger.Warn("that the endpoint fails could not be shared; the next probe tells of it again", "endpoint", s.endpoint, "error", err)
+			s.logger.Warn("that the endpoint fails could not be shared; the next probe tells of it again", s.endpoint.who(), "error", err)
 		}
 	}
 	if n.recovered && s.config.OnRecovered != nil {
 		if err := s.config.OnRecovered(ctx); err != nil {
 			s.gate.failing.Store(true)
-			s.logger.Warn("that the endpoint has recovered could not be shared; the next success tells of it again", "endpoint", s.endpoint, "error", err)
+			s.logger.Warn("that the endpoint has recovered could not be shared; the next success tells of it again", s.endpoint.who(), "error", err)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (s *shift) unpack(ctx context.Context, d *delivery) bool {
 	}
 	switch {
 	case err != nil:
-		s.logger.Warn("event could not be read; it is looked for again", "endpoint", s.endpoint, "sequence", d.sequence, "error", err)
+		s.logger.Warn("event could not be read; it is looked for again", s.endpoint.who(), "sequence", d.sequence, "error", err)
 		s.handBack(d, lookAgain)
 		return false
 	case reason != "":
