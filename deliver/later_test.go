@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -133,6 +134,35 @@ func TestEachRetryIsScheduledOnceForItsTimeWhenItsSlotComes(t *testing.T) {
 	if n := b.count(bus.Retry, ">"); n != events+1 {
 		t.Errorf("%d messages, want %d", n, events+1)
 	}
+}
+
+func TestSlotsAreFoundWithoutAListOfAll(t *testing.T) {
+	b := newBench(t, always(200))
+	now := time.Now()
+	slot := slotOf(now)
+	finder := slotFinder{bus: b.bus}
+	find := func(at time.Time, want ...int64) {
+		t.Helper()
+		if got, err := finder.before(b.ctx, at); !slices.Equal(got, want) || err != nil {
+			t.Errorf("slots %v, %v; want %v", got, err, want)
+		}
+	}
+	put := func(of int64) uint64 { return b.put(pointerTo(1).later(slotBegin(of))) }
+	old := put(slot - 100)
+	put(slot - 1)
+	put(slot)
+	put(slot + 1)
+	find(now, slot-100, slot-1, slot)
+	find(now, slot-100, slot-1, slot) // until it is done with
+	if err := b.retry().DeleteMsg(b.ctx, old); err != nil {
+		t.Fatal(err)
+	}
+	find(now, slot-1, slot)
+	put(slot - 100)
+	find(now, slot-1, slot) // those of the last hour
+	find(now.Add(slotLength), slot-1, slot, slot+1)
+	find(now.Add(24*time.Hour), slot-100, slot-1, slot, slot+1) // the clock has jumped
+	find(now, slot-100, slot-1, slot)                           // and back
 }
 
 func TestASlotWithManyRetriesDoesNotHoldUpAnother(t *testing.T) {
