@@ -18,7 +18,7 @@ const (
 	breakerSpan     = time.Minute
 
 	// The first probe comes after probeWait, each later one after twice the wait
-	// of the one before, up to DefaultMaxProbeWait, a tenth sooner or later.
+	// of the one before, up to maxWait, a tenth sooner or later.
 	probeWait   = 5 * time.Second
 	probeJitter = 0.1
 	// probeLead is what the source whose turn it is to probe has of a start, at

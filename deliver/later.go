@@ -121,18 +121,20 @@ func Promote(ctx context.Context, b *bus.Bus, logger *slog.Logger) {
 // slotFinder finds the slots whose time has come.
 type slotFinder struct {
 	bus    *bus.Bus
-	listed time.Time // when all were
+	listed time.Time // when all were, and none was older than the recent ones
 	newest int64     // at the last look
 }
 
 // before returns slots that hold pointers and begin before a time, the earliest
-// first. It looks at all of them at first, once an hour, and where the clock has
-// jumped; otherwise at those of the last hour.
+// first. It looks at all of them until older ones than the last hour's are done with,
+// once an hour, and where the clock has jumped; otherwise at those of the last hour.
 func (f *slotFinder) before(ctx context.Context, at time.Time) (slots []int64, err error) {
 	now, newest := time.Now(), slotOf(at)
 	if passed := newest - f.newest; passed < 0 || passed > recentSlots || now.Sub(f.listed) > recentSlots*slotLength {
-		if slots, err = slotsBefore(ctx, f.bus, at); err == nil {
-			f.listed, f.newest = now, newest
+		f.listed, f.newest = time.Time{}, newest
+		slots, err = slotsBefore(ctx, f.bus, at)
+		if err == nil && (len(slots) == 0 || slots[0] >= newest-recentSlots) {
+			f.listed = now
 		}
 		return slots, err
 	}

@@ -147,11 +147,19 @@ func TestSlotsAreFoundWithoutAListOfAll(t *testing.T) {
 			t.Errorf("slots %v, %v; want %v", got, err, want)
 		}
 	}
-	for i, of := range []int64{slot - 100, slot - 1, slot, slot + 1} {
-		b.put(pointerTo(uint64(i)).later(slotBegin(of)))
+	put := func(of int64) uint64 { return b.put(pointerTo(1).later(slotBegin(of))) }
+	old := put(slot - 100)
+	put(slot - 1)
+	put(slot)
+	put(slot + 1)
+	find(now, slot-100, slot-1, slot)
+	find(now, slot-100, slot-1, slot) // until it is done with
+	if err := b.retry().DeleteMsg(b.ctx, old); err != nil {
+		t.Fatal(err)
 	}
-	find(now, slot-100, slot-1, slot) // all at first
-	find(now, slot-1, slot)           // then the recent ones
+	find(now, slot-1, slot)
+	put(slot - 100)
+	find(now, slot-1, slot) // those of the last hour
 	find(now.Add(slotLength), slot-1, slot, slot+1)
 	find(now.Add(24*time.Hour), slot-100, slot-1, slot, slot+1) // the clock has jumped
 	find(now, slot-100, slot-1, slot)                           // and back
