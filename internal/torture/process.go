@@ -17,7 +17,9 @@ import (
 )
 
 const (
-	readyTimeout = time.Minute
+	// readyTimeout leaves room for a new store on a disk of 200 ms a flush, which takes
+	// half of a minute where nothing else runs.
+	readyTimeout = 3 * time.Minute
 	// stopTimeout is longer than jethook's own bound on its end.
 	stopTimeout = 45 * time.Second
 )
