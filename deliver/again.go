@@ -75,11 +75,7 @@ func (p Pointer) removeScheduled(ctx context.Context, b *bus.Bus, before uint64)
 // stored before a sequence. No subject tells them from those of other events: they
 // are looked through.
 func (p Pointer) removeLater(ctx context.Context, b *bus.Bus, before uint64) error {
-	stream, err := openRetry(ctx, b)
-	if err != nil {
-		return err
-	}
-	_, _, err = pass(ctx, b, LaterSubjects(p.Env, p.Endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
+	_, _, err := pass(ctx, b, LaterSubjects(p.Env, p.Endpoint), func(ctx context.Context, stream jetstream.Stream, stored *jetstream.RawStreamMsg) (bool, error) {
 		if stored.Sequence > before || stored.Header.Get(headerSequence) != strconv.FormatUint(p.Sequence, 10) {
 			return false, nil
 		}

@@ -57,12 +57,8 @@ const reasonCancelled = "cancelled"
 // Hasten has the retries that wait for an endpoint fall due now. It returns how
 // many there were, and whether there are more: ask again then.
 func Hasten(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (count int, more bool, err error) {
-	stream, err := openRetry(ctx, b)
-	if err != nil {
-		return 0, false, err
-	}
 	begun := time.Now()
-	return passAll(ctx, b, waitSubjects(env, endpoint), func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
+	return passAll(ctx, b, waitSubjects(env, endpoint), func(ctx context.Context, stream jetstream.Stream, stored *jetstream.RawStreamMsg) (bool, error) {
 		p, wrong := parsePointer(env, endpoint, stored.Header)
 		at, err := dueTime(stored.Header)
 		if wrong != nil || err != nil || !at.After(begun) {
@@ -92,12 +88,8 @@ func waitSubjects(env event.Env, endpoint string) []string {
 // are due too, so that none is lost. An attempt under way is not cut short. It
 // returns how many there were, and whether there are more: ask again then.
 func Cancel(ctx context.Context, b *bus.Bus, env event.Env, endpoint string) (count int, more bool, err error) {
-	stream, err := openRetry(ctx, b)
-	if err != nil {
-		return 0, false, err
-	}
 	subjects := append(waitSubjects(env, endpoint), DueSubject(env, endpoint))
-	return passAll(ctx, b, subjects, func(ctx context.Context, stored *jetstream.RawStreamMsg) (bool, error) {
+	return passAll(ctx, b, subjects, func(ctx context.Context, stream jetstream.Stream, stored *jetstream.RawStreamMsg) (bool, error) {
 		p, err := parsePointer(env, endpoint, stored.Header)
 		if err != nil {
 			return false, nil // the worker makes it dead itself, with its reason
@@ -125,8 +117,11 @@ func (p Pointer) cancel(ctx context.Context, b *bus.Bus, stream jetstream.Stream
 	return there, err
 }
 
+// action is what a pass does with a message of RETRY. It says whether it counts.
+type action func(ctx context.Context, stream jetstream.Stream, stored *jetstream.RawStreamMsg) (bool, error)
+
 // passAll is pass with one subject after the other.
-func passAll(ctx context.Context, b *bus.Bus, subjects []string, act func(context.Context, *jetstream.RawStreamMsg) (bool, error)) (count int, more bool, err error) {
+func passAll(ctx context.Context, b *bus.Bus, subjects []string, act action) (count int, more bool, err error) {
 	for _, subject := range subjects {
 		var done int
 		done, more, err = pass(ctx, b, subject, act)
@@ -140,7 +135,7 @@ func passAll(ctx context.Context, b *bus.Bus, subjects []string, act func(contex
 // pass calls act with the messages of RETRY that have the subject, many side by
 // side, and counts those of which it says so. It ends at what was there when
 // it began, or at its bounds.
-func pass(ctx context.Context, b *bus.Bus, subject string, act func(context.Context, *jetstream.RawStreamMsg) (bool, error)) (int, bool, error) {
+func pass(ctx context.Context, b *bus.Bus, subject string, act action) (int, bool, error) {
 	stream, err := openRetry(ctx, b)
 	if err != nil {
 		return 0, false, err
@@ -156,7 +151,7 @@ func pass(ctx context.Context, b *bus.Bus, subject string, act func(context.Cont
 		}
 		for _, stored := range batch {
 			acting.Go(func() error {
-				done, err := act(ctx, stored)
+				done, err := act(ctx, stream, stored)
 				if done {
 					count.Add(1)
 				}

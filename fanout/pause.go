@@ -23,10 +23,10 @@ func (d *Directory) Pause(ctx context.Context, env event.Env, name string) (Stat
 }
 
 // Resume has an endpoint get its events again, be it paused or disabled, and as
-// if it had never failed. One that fails is tried at once. Where perSecond is not 0, what waits now is delivered at
-// most at that rate, over all replicas; what is stored later comes after it, and
-// then the endpoint's own rate holds again. It returns ErrNotEnabled where the
-// endpoint is made not to be enabled.
+// if it had never failed. One that fails is tried at once. Where perSecond is not 0,
+// what waits now is delivered at most at that rate, over all replicas; what is stored
+// later comes after it, and then the endpoint's own rate holds again. It returns
+// ErrNotEnabled where the endpoint is made not to be enabled.
 func (d *Directory) Resume(ctx context.Context, env event.Env, name string, perSecond float64) (Status, error) {
 	if e := d.of(ref{env, name}); e != nil && !e.Enabled {
 		return Status{}, ErrNotEnabled

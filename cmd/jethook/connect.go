@@ -140,7 +140,8 @@ func newSourcesDisconnect() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := sure.ask(cmd, fmt.Sprintf("remove the source %s at %s and here?", harmless(args)[0], harmless([]string{provider})[0])); err != nil {
+		shown := harmless([]string{args[0], provider})
+		if err := sure.ask(cmd, fmt.Sprintf("remove the source %s at %s and here?", shown[0], shown[1])); err != nil {
 			return err
 		}
 		return client.Disconnect(ctx, args[0], of)

@@ -37,8 +37,9 @@ func newEndpointsResume() *cobra.Command {
 	var how api.Resume
 	cmd := newEndpointCommand("resume NAME", "Deliver again to an endpoint that was paused or disabled, or try one that fails",
 		`Has an endpoint get its events again that was paused, or that was disabled after
-an answer of 410 or for failing too long. One that fails is tried at once. What waits is delivered at the endpoint's
-own pace or, with --rate, no faster than that until it is all delivered.`,
+an answer of 410 or for failing too long. One that fails is tried at once. What
+waits is delivered at the endpoint's own pace or, with --rate, no faster than that
+until it is all delivered.`,
 		"  jethook endpoints resume billing\n  jethook endpoints resume billing --rate 50/s",
 		func(client *api.Client, ctx context.Context, name string) (api.Endpoint, error) {
 			return client.Resume(ctx, name, how)
