@@ -32,6 +32,7 @@ func (r *Registry) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.rouseRung(ctx) // so that the first reading counts what waits for them
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { r.watch(ctx); return nil })
 	group.Go(func() error { r.poll(ctx); return nil })

@@ -65,9 +65,14 @@ func (r *Registry) listen(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for _, key := range r.alarm.Rung() {
-			r.rouse(ctx, refOf(key))
-		}
+		r.rouseRung(ctx)
+	}
+}
+
+// rouseRung rouses those for whom the alarm has rung.
+func (r *Registry) rouseRung(ctx context.Context) {
+	for _, key := range r.alarm.Rung() {
+		r.rouse(ctx, refOf(key))
 	}
 }
 

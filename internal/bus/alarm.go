@@ -77,6 +77,9 @@ func (a *Alarm) Bell() <-chan struct{} {
 
 // Rung returns for whom the alarm has rung since it was asked last.
 func (a *Alarm) Rung() []string {
+	if a == nil {
+		return nil
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	names := make([]string, 0, len(a.rung))
