@@ -157,11 +157,25 @@ func readState(ctx context.Context, bucket jetstream.KeyValue, of ref) (record, 
 	return decodeRecord(entry)
 }
 
+// stopWait bounds the wait for the end of a watch.
+const stopWait = 2 * time.Second
+
 // stopWatching ends a watch and takes what it still holds, without which its
-// goroutine could wait for ever to hand it over.
+// goroutine could wait for ever to hand it over. The client never says that a watch
+// has ended whose context ended as it began.
 func stopWatching(watcher jetstream.KeyWatcher) {
 	_ = watcher.Stop() // the only errors say that it has ended
-	for range watcher.Updates() {
+	late := time.NewTimer(stopWait)
+	defer late.Stop()
+	for {
+		select {
+		case _, open := <-watcher.Updates():
+			if !open {
+				return
+			}
+		case <-late.C:
+			return
+		}
 	}
 }
 
