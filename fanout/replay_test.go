@@ -19,12 +19,13 @@ import (
 	"github.com/jethook/jethook/internal/vault"
 )
 
-// replayOf has what is stored delivered to an endpoint again.
-func replayOf(t *testing.T, b *bus.Bus, e Endpoint) Replay {
+// replayOf has what is stored, or of that what is given, delivered to an endpoint again.
+func replayOf(t *testing.T, b *bus.Bus, e Endpoint, of ReplaySpec) Replay {
 	t.Helper()
 	d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
 	d.SetEndpoints([]Endpoint{e})
-	made, err := d.Replay(t.Context(), event.Prod, ReplaySpec{Endpoint: e.Name})
+	of.Endpoint = e.Name
+	made, err := d.Replay(t.Context(), event.Prod, of)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func TestTheConsumerOfAReplayThatIsOverIsDeletedAtTheNextStart(t *testing.T) {
 				defer b.Close()
 				newReplica(t, b, nil).apply(t, []Endpoint{e})
 				publish(t, b, "order.a")
-				left = replayOf(t, b, e)
+				left = replayOf(t, b, e, ReplaySpec{})
 				bucket, err := b.JetStream().KeyValue(t.Context(), bus.Replays)
 				if err == nil {
 					err = over(bucket, left)
@@ -105,7 +106,7 @@ func TestTheConsumerOfAReplayThatIsBeingMadeOrNotOverStays(t *testing.T) {
 	r := newReplica(t, b, nil)
 	r.apply(t, []Endpoint{e})
 	publish(t, b, "order.a")
-	making, running := replayOf(t, b, e), replayOf(t, b, e)
+	making, running := replayOf(t, b, e, ReplaySpec{}), replayOf(t, b, e, ReplaySpec{})
 	bucket, err := b.JetStream().KeyValue(t.Context(), bus.Replays)
 	if err == nil {
 		err = bucket.Purge(t.Context(), making.key()) // it is not written yet
@@ -161,7 +162,7 @@ func TestAnEventThatAReplayHadHandedOutAtAKillComesAtOnce(t *testing.T) {
 		for range 3 {
 			next()
 		}
-		made = replayOf(t, b, e)
+		made = replayOf(t, b, e, ReplaySpec{})
 		if first, second := next(), next(); first == second || first == "order.b" || second == "order.b" {
 			t.Fatalf("%s and %s were delivered again, want order.a and order.c", first, second)
 		}
@@ -204,7 +205,7 @@ func TestAReplayKeepsCountOverARestart(t *testing.T) {
 		defer b.Close()
 		newReplica(t, b, nil).apply(t, []Endpoint{e})
 		publish(t, b, "order.a", "order.b", "order.c")
-		made = replayOf(t, b, e)
+		made = replayOf(t, b, e, ReplaySpec{})
 		c, err := b.JetStream().Consumer(t.Context(), bus.StreamName(event.Prod), made.consumer())
 		if err != nil {
 			t.Fatal(err)
@@ -232,12 +233,7 @@ func TestTheCountsOfAReplayGoOnOverAnOrderlyRestart(t *testing.T) {
 		for i := range events {
 			publish(t, b, fmt.Sprintf("order.e%d", i))
 		}
-		d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
-		d.SetEndpoints([]Endpoint{e})
-		var err error
-		if made, err = d.Replay(t.Context(), event.Prod, ReplaySpec{Endpoint: e.Name, PerSecond: 20}); err != nil {
-			t.Fatal(err)
-		}
+		made = replayOf(t, b, e, ReplaySpec{PerSecond: 20})
 		eventually(t, "some are delivered again", func() bool { return progressed(t, b, made).Handed > 5 })
 	})
 	serve(t, dir, e, func(b *bus.Bus, _ *replica) {
@@ -282,7 +278,7 @@ func TestTheEndOfAReplayIsNoAlarm(t *testing.T) {
 			for _, id := range []string{"order.a", "order.b", "order.c"} {
 				publish(t, b, id)
 			}
-			made := replayOf(t, b, e)
+			made := replayOf(t, b, e, ReplaySpec{})
 			<-begun
 			d := NewDirectory(b, vault.New(vault.Config{Bus: b}), slog.New(slog.DiscardHandler), 0)
 			end(d, made)
@@ -296,4 +292,60 @@ func TestTheEndOfAReplayIsNoAlarm(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAReplayOfAnEndpointThatIsNotHeardOfYetWaits(t *testing.T) {
+	b, to := openBus(t, t.TempDir()), newReceiver(t)
+	e := endpoint(t, "billing", to.url, "shop.none")
+	r := newReplica(t, b, nil)
+	r.apply(t, nil)
+	publish(t, b, "order.a", "order.b")
+	made := replayOf(t, b, e, ReplaySpec{Events: []event.Pattern{"shop.>"}})
+	if err := r.tendReplays(t.Context(), &replays{running: make(map[string]*replayer)}); err != nil {
+		t.Fatal(err)
+	}
+	if now := progressed(t, b, made); now.State != ReplayRunning {
+		t.Fatalf("it is %s: %s", now.State, now.Reason)
+	}
+	r.apply(t, []Endpoint{e})
+	r.start(t)
+	to.wants(t, "order.a", "order.b")
+}
+
+func TestAReplayOfAnEndpointThatAnotherProcessHasWaits(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	e := endpoint(t, "billing", "http://127.0.0.1:1", "shop.>")
+	newReplica(t, b, nil).apply(t, []Endpoint{e})
+	publish(t, b, "order.a")
+	made := replayOf(t, b, e, ReplaySpec{})
+	r := newReplica(t, b, nil)
+	r.apply(t, nil)
+	r.now = func() time.Time { return time.Now().Add(time.Hour) }
+	if err := r.tendReplays(t.Context(), &replays{running: make(map[string]*replayer)}); err != nil {
+		t.Fatal(err)
+	}
+	if now := progressed(t, b, made); now.State != ReplayRunning {
+		t.Errorf("it is %s: %s", now.State, now.Reason)
+	}
+}
+
+func TestAReplayFollowsItsEndpoint(t *testing.T) {
+	b, before, after := openBus(t, t.TempDir()), newReceiver(t), newReceiver(t)
+	e := endpoint(t, "billing", before.url, "shop.none")
+	r := newReplica(t, b, nil)
+	r.apply(t, []Endpoint{e})
+	for i := range 200 {
+		publish(t, b, fmt.Sprintf("order.e%d", i))
+	}
+	r.start(t)
+	made := replayOf(t, b, e, ReplaySpec{Events: []event.Pattern{"shop.>"}, PerSecond: 5})
+	before.next(t)
+	e.URL = after.url
+	r.apply(t, []Endpoint{e})
+	after.next(t)
+	r.apply(t, nil)
+	eventually(t, "the replay has failed", func() bool {
+		now := progressed(t, b, made)
+		return now.State == ReplayFailed && now.Reason == "the endpoint was removed"
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync"
 	"time"
 
@@ -16,12 +17,16 @@ import (
 // replayInterval is how often the replays are looked at.
 const replayInterval = time.Second
 
+// listingTime is what a process has to hear of an endpoint that was made over the API,
+// at the latest.
+const listingTime = time.Minute
+
 // tallyTimeout bounds the last count of a worker that ends.
 const tallyTimeout = 5 * time.Second
 
 // replayer is a worker that delivers again.
 type replayer struct {
-	endpoint deliver.Endpoint
+	endpoint deliver.Endpoint // as it was listed
 	worker   *deliver.Worker
 	tally    *deliver.Tally // what the record does not have yet
 	stop     context.CancelFunc
@@ -136,7 +141,13 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 	r.mu.Lock()
 	share := float64(max(r.replicas, 1))
 	r.mu.Unlock()
+	if w != nil && (!listed || !reflect.DeepEqual(w.endpoint, e)) {
+		w.stop() // once it is done it starts with what holds now
+	}
 	if !listed {
+		if removed, err := r.removed(ctx, &one, w != nil); err != nil || !removed {
+			return err
+		}
 		return r.endReplay(ctx, &one, ReplayFailed, "the endpoint was removed")
 	}
 	if w == nil {
@@ -156,6 +167,24 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 		w.worker.Pace(perSecond / share)
 	}
 	return r.tallyReplay(ctx, &one, w.tally)
+}
+
+// removed reports whether the endpoint of a replay, which this process does not list,
+// was removed: it has no consumer, also not by another process that lists it. What was
+// made over the API is heard of only after a moment, and may have a replay before.
+func (r *Registry) removed(ctx context.Context, one *Replay, served bool) (bool, error) {
+	if !served && r.now().Sub(one.CreatedAt) < listingTime {
+		return false, nil
+	}
+	stream := bus.StreamName(one.Env)
+	if _, parked, err := r.config.Bus.IsParked(stream, one.Endpoint); parked || err != nil {
+		return false, err
+	}
+	_, err := r.config.Bus.JetStream().Consumer(ctx, stream, one.Endpoint)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return true, nil
+	}
+	return false, err
 }
 
 // endReplay ends a replay for good.
@@ -224,6 +253,7 @@ func ignoreRace(err error) error {
 }
 
 func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoint, ending *sync.WaitGroup) (*replayer, error) {
+	listed := e
 	e, err := replayed(e, one.Where)
 	if err != nil {
 		return nil, err
@@ -243,7 +273,7 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 		stop()
 		return nil, err
 	}
-	w := &replayer{endpoint: e, worker: worker, tally: &config.Replay.Tally, stop: stop, done: make(chan struct{})}
+	w := &replayer{endpoint: listed, worker: worker, tally: &config.Replay.Tally, stop: stop, done: make(chan struct{})}
 	ending.Go(func() {
 		defer close(w.done)
 		defer func() {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -29,8 +30,14 @@ func TestMain(m *testing.M) {
 var tiny = []string{"-rounds", "1", "-seconds", "0.2", "-connections", "8", "-events", "200", "-endpoints", "100", "-backlog", "400", "-replay", "400", "-retries", "10000"}
 
 func TestARunPrintsEveryRow(t *testing.T) {
+	ctx := t.Context()
+	if end, bounded := t.Deadline(); bounded { // one that hangs is to say where
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-time.Minute))
+		defer cancel()
+	}
 	var stdout bytes.Buffer
-	if err := run(t.Context(), tiny, &stdout, io.Discard); err != nil {
+	if err := run(ctx, tiny, &stdout, onWrite(func(line string) { t.Log(strings.TrimSpace(line)) })); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

@@ -75,9 +75,9 @@ func (b *bench) deliverBeside(ctx context.Context, store, trouble string) (p99 t
 	if _, err := l.pace(ctx, warmUp, time.Duration(2*b.seconds*float64(time.Second))); err != nil {
 		return 0, err
 	}
-	took := r.stop()
-	if len(took) == 0 {
-		return 0, errors.New("nothing was delivered")
+	took, err := r.stop(ctx)
+	if err != nil {
+		return 0, err
 	}
 	return newPace(took, 1).p99, nil
 }
@@ -120,11 +120,20 @@ func (w *stopwatch) ServeHTTP(answer http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stop returns what was noted.
-func (w *stopwatch) stop() []time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	took := w.took
-	w.took = nil
-	return took
+// stop returns what was noted, once there is something.
+func (w *stopwatch) stop(ctx context.Context) ([]time.Duration, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, errors.New("nothing was delivered"))
+	defer cancel()
+	for {
+		w.mu.Lock()
+		took := w.took
+		w.took = nil
+		w.mu.Unlock()
+		if len(took) > 0 {
+			return took, nil
+		}
+		if pause(ctx, 10*time.Millisecond) != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
 }

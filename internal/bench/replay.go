@@ -61,7 +61,11 @@ func (b *bench) replayOnce(ctx context.Context, round string, r *replays) (err e
 	if _, err := l.pace(ctx, warmUp, time.Duration(2*b.seconds*float64(time.Second))); err != nil {
 		return err
 	}
-	alone := newPace(live.stop(), 1).p99
+	took, err := live.stop(ctx)
+	if err != nil {
+		return err
+	}
+	alone := newPace(took, 1).p99
 	for _, way := range []struct {
 		row  string
 		have func(endpoint string) error
@@ -81,9 +85,8 @@ func (b *bench) replayOnce(ctx context.Context, round string, r *replays) (err e
 		if err != nil {
 			return fmt.Errorf("%s: %w", way.row, err)
 		}
-		took := live.stop()
-		if len(took) == 0 {
-			return errors.New("nothing was delivered beside")
+		if took, err = live.stop(ctx); err != nil {
+			return err
 		}
 		if p := newPace(took, 1); way.row == rowAgain {
 			r.alone, r.slow = append(r.alone, milliseconds(alone)), append(r.slow, 100*float64(p.p99)/float64(alone))

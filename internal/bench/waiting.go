@@ -101,9 +101,9 @@ func (b *bench) wait(ctx context.Context, store string, w *waiting) (p99 time.Du
 	if _, err := l.pace(ctx, warmUp, time.Duration(2*b.seconds*float64(time.Second))); err != nil {
 		return 0, err
 	}
-	took := live.stop()
-	if len(took) == 0 {
-		return 0, errors.New("nothing was delivered")
+	took, err := live.stop(ctx)
+	if err != nil {
+		return 0, err
 	}
 	p99 = newPace(took, 1).p99
 	if w.retries == 0 {
