@@ -27,7 +27,7 @@ const (
 	statusRoom = 64
 )
 
-// feed is what comes from a consumer, so many messages fetched in advance. One
+// feed is what comes from a consumer, a number of messages fetched in advance. One
 // goroutine reads it, and asks for more as it does: the iterator of nats.go asks
 // in another, and misses its moment where the two meet, which leaves an endpoint
 // without deliveries until two heartbeats are missed.
@@ -49,11 +49,12 @@ type feed struct {
 	left   bool // the server was told that nothing more is wanted
 }
 
-func newFeed(conn *nats.Conn, of jetstream.Consumer, advance int) (*feed, error) {
+// newFeed returns a feed that fetches so many messages in advance, and may grow.
+func newFeed(conn *nats.Conn, of jetstream.Consumer, advance, most int) (*feed, error) {
 	info := of.CachedInfo()
 	f := &feed{conn: conn, subject: "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name, advance: advance,
 		beat:     heartbeat,
-		messages: make(chan *nats.Msg, 2*advance+statusRoom), drained: make(chan struct{}), ended: make(chan struct{})}
+		messages: make(chan *nats.Msg, 2*most+statusRoom), drained: make(chan struct{}), ended: make(chan struct{})}
 	var err error
 	if f.sub, err = conn.ChanSubscribe(conn.NewInbox(), f.messages); err != nil {
 		return nil, err
@@ -64,6 +65,10 @@ func newFeed(conn *nats.Conn, of jetstream.Consumer, advance int) (*feed, error)
 	f.silent = time.NewTimer(2 * heartbeat)
 	return f, nil
 }
+
+// grow has more messages fetched in advance, up to the most that the feed was made for.
+// To fetch fewer it is drained and another one takes its place.
+func (f *feed) grow(advance int) { f.advance = advance }
 
 // close gives up what has not been read.
 func (f *feed) close() {

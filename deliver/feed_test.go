@@ -15,7 +15,7 @@ func (b *bench) feed(advance, events int) (*feed, jetstream.Consumer) {
 	b.t.Helper()
 	b.fill("", events)
 	consumer := b.makeDurable()
-	f, err := newFeed(b.bus.JetStream().Conn(), consumer, advance)
+	f, err := newFeed(b.bus.JetStream().Conn(), consumer, advance, 2*advance)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -48,6 +48,22 @@ func TestAFeedBringsEveryEventAndNeverMoreThanItsAdvance(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+func TestAFeedThatGrowsLeavesNothingWithTheServer(t *testing.T) {
+	b := newBench(t, always(200))
+	f, consumer := b.feed(4, 20)
+	for n := range 20 {
+		if n == 1 {
+			f.grow(8)
+		}
+		if _, err := f.next(); err != nil {
+			t.Fatalf("event %d: %v", n+1, err)
+		}
+	}
+	if info := b.info(consumer); info.NumRedelivered > 0 || info.NumWaiting > 2 || f.asked > 8 {
+		t.Errorf("%d handed out again, %d requests wait for %d messages", info.NumRedelivered, info.NumWaiting, f.asked)
 	}
 }
 

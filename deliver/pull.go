@@ -38,10 +38,10 @@ func (s *shift) read(ctx, work context.Context, from source) error {
 }
 
 // pull delivers what comes until ctx ends, and hands back what was fetched and
-// not begun. So many events are fetched in advance; where that does not suit the
-// endpoint any more, pull ends by itself and returns how many do.
+// not begun. So many events are fetched in advance, or more where that suits the
+// endpoint; where fewer do, pull ends by itself. It returns how many do.
 func (s *shift) pull(ctx, work context.Context, from source, batch int) (next int, err error) {
-	messages, err := newFeed(s.config.Bus.JetStream().Conn(), from.consumer, batch)
+	messages, err := newFeed(s.config.Bus.JetStream().Conn(), from.consumer, batch, mostInAdvance(pullBatch(s.endpoint)))
 	if err != nil {
 		return batch, err
 	}
@@ -64,10 +64,14 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 			} else if next == batch {
 				waited := time.Since(got)
 				next = s.inAdvance(batch, waited, len(d.event.Data))
-				if next < batch && tooLong(batch, waited) || d.probe {
+				switch {
+				case d.probe, next < batch && tooLong(batch, waited):
 					end()
-				} else if next != batch {
+				case next < batch:
 					messages.drain() // what is fetched is delivered still
+				case next > batch:
+					messages.grow(next)
+					batch = next
 				}
 			}
 		case errors.Is(err, io.EOF):
@@ -100,7 +104,7 @@ func (s *shift) inAdvance(batch int, waited time.Duration, size int) int {
 	suits, most := min(int(s.gate.window.size.Load()), usual), usual
 	quick := max(suits, min(slotAdvance*suits, maxAdvance))
 	if !s.pace.limited.Load() && waited*time.Duration(quick) <= advanceTime && quick*size <= advanceBytes {
-		suits, most = quick, max(usual, min(slotAdvance*usual, maxAdvance))
+		suits, most = quick, mostInAdvance(usual)
 	}
 	large := batch > usual && batch*size > advanceBytes
 	if suits < batch && (large || tooLong(batch, waited)) || suits > batch && (suits >= 2*batch || suits == most) {
@@ -108,6 +112,10 @@ func (s *shift) inAdvance(batch int, waited time.Duration, size int) int {
 	}
 	return batch
 }
+
+// mostInAdvance is how many events are fetched in advance at most, where so many are
+// of an endpoint that is not quick.
+func mostInAdvance(usual int) int { return max(usual, min(slotAdvance*usual, maxAdvance)) }
 
 // tooLong reports whether the last of a batch waits for longer than the server
 // does, where one waits so long.

@@ -175,18 +175,7 @@ func (r *Registry) sleep(ctx context.Context, of ref) error {
 	r.alarm.Set(of.key(), alarmSubjects(&e)) // before the look that finds nothing
 	r.mu.Unlock()
 
-	idle, err := false, r.stopWorkers(ctx, of)
-	if err == nil {
-		idle, err = r.idle(ctx, of)
-	}
-	if idle {
-		err = ignoreAbsent(r.config.Bus.JetStream().DeleteConsumer(ctx, bus.Retry, deliver.DueConsumer(of.env, of.name)))
-	}
-	if idle && err == nil {
-		r.applying.Lock() // which looks at those that are parked and those that are not
-		idle, err = r.config.Bus.Park(ctx, bus.StreamName(of.env), of.name)
-		r.applying.Unlock()
-	}
+	idle, err := r.lay(ctx, of)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.falling = false
@@ -194,6 +183,29 @@ func (r *Registry) sleep(ctx context.Context, of ref) error {
 		r.rouseLocked(of)
 	}
 	return err
+}
+
+// lay ends the worker and both consumers, and reports whether nothing waits for the
+// endpoint. What the server has handed out while the worker ended has reached nobody:
+// without the consumers it comes again at once.
+func (r *Registry) lay(ctx context.Context, of ref) (idle bool, err error) {
+	if err := r.stopWorkers(ctx, of); err != nil {
+		return false, err
+	}
+	js := r.config.Bus.JetStream()
+	if err := ignoreAbsent(js.DeleteConsumer(ctx, bus.Retry, deliver.DueConsumer(of.env, of.name))); err != nil {
+		return false, err
+	}
+	retry, err := js.Stream(ctx, bus.Retry)
+	if err != nil {
+		return false, err
+	}
+	if tried, err := retries(ctx, retry, of); tried || err != nil {
+		return false, err
+	}
+	r.applying.Lock() // which looks at those that are parked and those that are not
+	defer r.applying.Unlock()
+	return r.config.Bus.Park(ctx, bus.StreamName(of.env), of.name)
 }
 
 // idle reports whether nothing waits for an endpoint, neither on its consumer

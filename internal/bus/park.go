@@ -84,8 +84,9 @@ func (b *Bus) ParkNew(ctx context.Context, stream string, config jetstream.Consu
 	return nil
 }
 
-// Park parks a durable for which nothing waits, as far as the server says, and
-// reports whether that is so: where it is not, the durable is to be unparked.
+// Park parks a durable that nobody reads and for which nothing waits, as far as the
+// server says, and reports whether that is so: where it is not, the durable is to be
+// unparked. What it had handed out and nobody settled comes at once then.
 func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	b.cursors.mu.Lock() // no checkpoint sees it in neither place
 	defer b.cursors.mu.Unlock()
@@ -94,7 +95,7 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 		return false, err
 	}
 	info := found.CachedInfo()
-	if info.NumPending > 0 || info.NumAckPending > 0 {
+	if info.NumPending > 0 && info.NumAckPending == 0 {
 		return false, nil
 	}
 	if !info.Config.MemoryStorage {
@@ -104,14 +105,17 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	progress := b.cursors.progressOf(stream, name)
 	entry := cursor{Created: info.Created, Floor: info.AckFloor.Stream, Config: own,
-		Last: b.cursors.progressOf(stream, name).chain.upTo(info.AckFloor.Consumer, info.AckFloor.Stream)}
+		Settled: progress.above(info.Created, info.AckFloor.Stream),
+		Last:    progress.chain.upTo(info.AckFloor.Consumer, info.AckFloor.Stream)}
 	b.cursors.park(stream, name, entry) // and it stays so where the server's answer is lost
 	if err := b.consumer.DeleteConsumer(ctx, stream, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, err
 	}
 	// The server tells its consumers of an event after it has acknowledged it,
-	// with many consumers tens of milliseconds later: the stream knows first.
+	// with many consumers tens of milliseconds later: the stream knows first. What
+	// was handed out and not settled lies behind the floor as well.
 	of, err := b.consumer.Stream(ctx, stream)
 	if err != nil {
 		return false, err
