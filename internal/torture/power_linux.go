@@ -114,7 +114,12 @@ func powerRow(name string, loss disk.Loss, durability string) row {
 			d, err = t.mount(durability)
 			return err
 		},
-		strike: func(ctx context.Context, t *trial) error { return t.cutPower(ctx, d, loss) },
+		strike: func(ctx context.Context, t *trial) error {
+			if err := await(ctx, "there is something to lose", t.acknowledged); err != nil {
+				return err
+			}
+			return t.cutPower(ctx, d, loss)
+		},
 	}
 }
 

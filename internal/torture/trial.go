@@ -172,6 +172,14 @@ func (t *trial) strike(ctx context.Context, round int) error {
 	return t.row.strike(ctx, t)
 }
 
+// acknowledged is nil when an event was.
+func (t *trial) acknowledged(context.Context) error {
+	if t.ledger.count().acknowledged == 0 {
+		return errors.New("no event was acknowledged")
+	}
+	return nil
+}
+
 func (t *trial) say(format string, args ...any) {
 	fmt.Fprintf(t.progress, "%s: "+format+"\n", append([]any{t.row.name}, args...)...)
 }
