@@ -41,8 +41,8 @@ func TestARunPrintsEveryRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint, rowHundreds, rowThousand, rowShort, rowLong, rowStill, rowChurn, rowFirst, rowAgain,
-		"n/m", "≥ 0.95", "b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "i/h", "j/h", "≥ 0.75", "≥ 10000 /s",
+		rowHTTP, rowStream, rowProcess, rowPower, rowAlways, rowLoop, rowDressed, rowEndpoint, rowHundreds, rowSingle, rowThousand, rowShort, rowLong, rowStill, rowChurn, rowFirst, rowAgain,
+		"n/m", "≥ 0.95", "b/a", "c/b", "d/c", "d/e", "h/f", "h/g", "i/h", "q/h", "j/h", "≥ 0.75", "≥ 10000 /s",
 		"p99 of deliveries to 100 endpoints", "beside one that hangs", "beside one that fails",
 		"memory when idle", "start to ready", "binary", "static", "SIGTERM to exit with 100 quiet endpoints", "p99 of receiving with 100 quiet endpoints, of that with 10",
 		"memory with 10000 waiting retries", "latest of 10000 retries that fall due",
@@ -55,7 +55,7 @@ func TestARunPrintsEveryRow(t *testing.T) {
 
 func TestTheReportForMachinesIsComplete(t *testing.T) {
 	r := newReport(settings{rounds: 1})
-	paces, rates := map[string][]pace{}, map[string][]float64{rowLoop: {100}, rowDressed: {90}, rowEndpoint: {80}, rowHundreds: {40}, rowThousand: {20}}
+	paces, rates := map[string][]pace{}, map[string][]float64{rowLoop: {100}, rowDressed: {90}, rowEndpoint: {80}, rowHundreds: {40}, rowSingle: {50}, rowThousand: {20}}
 	for i, row := range []string{rowHTTP, rowStream, rowProcess, rowPower, rowAlways} {
 		paces[row] = []pace{{perSecond: 100 / float64(i+1), p50: 1500, p99: 1}}
 	}
@@ -71,7 +71,7 @@ func TestTheReportForMachinesIsComplete(t *testing.T) {
 	if err := json.Unmarshal(written.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Speeds) != 10 || len(got.Figures) != 7 || got.Speeds[7].Ratio.Median != 0.8 || got.Speeds[7].Processor != 80 {
+	if len(got.Speeds) != 11 || len(got.Figures) != 7 || got.Speeds[7].Ratio.Median != 0.8 || got.Speeds[7].Processor != 80 {
 		t.Errorf("report %s", written.Bytes())
 	}
 	want := "c/b is 0.67, the target is at least 0.9\n" +

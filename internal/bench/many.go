@@ -12,19 +12,23 @@ const (
 	// manyTypes is how many events have names of their own where endpoints share
 	// them.
 	manyTypes = 1000
+	// hundreds is how many endpoints have five of those names each, or one where there
+	// are as few names.
+	hundreds = 200
 	// fewEndpoints are what many registered ones are compared with.
 	fewEndpoints = 10
 	// quietRounds bounds how often they are measured, which takes ten seconds.
 	quietRounds = 3
 )
 
-// shares divides the events among n endpoints, so that each event goes to one.
-func shares(n int, name string, urls []string) []endpoint {
+// shares divides events of so many names among n endpoints, so that each event goes to
+// one.
+func shares(types, n int, name string, urls []string) []endpoint {
 	list := make([]endpoint, n)
 	for i := range list {
 		list[i] = endpoint{name: name + "-" + strconv.Itoa(n) + "-" + strconv.Itoa(i), url: urls[i%len(urls)]}
 	}
-	for t := range manyTypes {
+	for t := range types {
 		of := &list[t%n]
 		of.events = append(of.events, "bench."+eventRoot+strconv.Itoa(t))
 	}

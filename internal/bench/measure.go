@@ -141,11 +141,14 @@ type deliveries struct{ rates, times map[string][]float64 }
 
 func (b *bench) delivering(ctx context.Context) (deliveries, error) {
 	d := deliveries{map[string][]float64{}, map[string][]float64{}}
-	fmt.Fprintf(b.progress, "storing %d events, twice\n", b.events)
+	fmt.Fprintf(b.progress, "storing %d events, three times\n", b.events)
 	if err := b.fillBare(ctx); err != nil {
 		return d, err
 	}
 	if err := b.fillJethook(ctx, "endpoint", b.events, manyTypes); err != nil {
+		return d, err
+	}
+	if err := b.fillJethook(ctx, "single", b.events, hundreds); err != nil {
 		return d, err
 	}
 	ways := []struct {
@@ -162,10 +165,13 @@ func (b *bench) delivering(ctx context.Context) (deliveries, error) {
 			return b.startDelivering(ctx, "endpoint", []endpoint{{name: name, url: urls[0]}})
 		}},
 		{rowHundreds, func(name string, urls []string) (*child, error) {
-			return b.startDelivering(ctx, "endpoint", shares(200, name, urls))
+			return b.startDelivering(ctx, "endpoint", shares(manyTypes, hundreds, name, urls))
+		}},
+		{rowSingle, func(name string, urls []string) (*child, error) {
+			return b.startDelivering(ctx, "single", shares(hundreds, hundreds, name, urls))
 		}},
 		{rowThousand, func(name string, urls []string) (*child, error) {
-			return b.startDelivering(ctx, "endpoint", shares(1000, name, urls))
+			return b.startDelivering(ctx, "endpoint", shares(manyTypes, manyTypes, name, urls))
 		}},
 	}
 	for round := range b.rounds {

@@ -17,8 +17,9 @@ const (
 	rowLoop     = "f  fetch, POST, ack"
 	rowDressed  = "g  f, signed, with every header"
 	rowEndpoint = "h  jethook, one endpoint"
-	rowHundreds = "i  jethook, 200 endpoints in turn"
-	rowThousand = "j  jethook, 1000 endpoints in turn"
+	rowHundreds = "i  jethook, 200 endpoints with five patterns each, in turn"
+	rowSingle   = "q  jethook, 200 endpoints with one pattern each, in turn"
+	rowThousand = "j  jethook, 1000 endpoints with one pattern each, in turn"
 	rowShort    = "k  jethook, one endpoint, a short backlog"
 	rowLong     = "l  jethook, one endpoint, a long backlog"
 	rowFirst    = "o  jethook, a new endpoint beside live traffic"
@@ -118,6 +119,7 @@ func (r *report) addDelivering(d deliveries) {
 	r.addDelivery(d, rowDressed, newRatio(d.rates, rowEndpoint, rowDressed, 0), 0)
 	r.addDelivery(d, rowEndpoint, newRatio(d.rates, rowEndpoint, rowLoop, 0.9), 0)
 	r.addDelivery(d, rowHundreds, newRatio(d.rates, rowHundreds, rowEndpoint, 0.7), 0)
+	r.addDelivery(d, rowSingle, newRatio(d.rates, rowSingle, rowEndpoint, 0), 0)
 	r.addDelivery(d, rowThousand, newRatio(d.rates, rowThousand, rowEndpoint, 0), 10000)
 }
 
