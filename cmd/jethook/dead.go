@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -14,9 +15,9 @@ func newDead() *cobra.Command {
 		Use:     "dead",
 		Short:   "Deal with events that are not tried any more",
 		Example: "  jethook dead list",
-		RunE:    demandCommand("list, retry or drop"),
+		RunE:    demandCommand("list, get, retry or drop"),
 	}
-	group.AddCommand(newDeadList(), newDeadRetry(), newDeadDrop())
+	group.AddCommand(newDeadList(), newDeadGet(), newDeadRetry(), newDeadDrop())
 	return group
 }
 
@@ -57,6 +58,37 @@ func whyOf(reason, failed string) string {
 		return reason + failed
 	}
 	return reason + "; the last: " + failed
+}
+
+func newDeadGet() *cobra.Command {
+	var flags apiFlags
+	return apiCommand(&flags, &cobra.Command{
+		Use:   "get ID",
+		Short: "Show a dead event",
+		Long: `Shows a dead event: where it is dead and why, and what its attempts came to. events
+get shows the event itself and each of its attempts.`,
+		Example: "  jethook dead get dead_42",
+		Args:    exactly("ID"),
+	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, args []string) error {
+		d, err := client.DeadEvent(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if flags.format == outputJSON {
+			return writeJSON(cmd.OutOrStdout(), d)
+		}
+		return writeDead(cmd.OutOrStdout(), &d)
+	})
+}
+
+func writeDead(w io.Writer, d *api.Dead) error {
+	receiver := "endpoint"
+	if d.Subscriber {
+		receiver = "subscriber"
+	}
+	return writeFields(w, "id", d.ID, receiver, d.Endpoint, "env", d.Env, "reason", d.Reason, "died", moment(d.DiedAt),
+		"event", d.EventID, "type", d.EventType, "source", d.Source, "sequence", fmt.Sprint(d.Sequence), "attempts", fmt.Sprint(d.Attempts),
+		"first attempt", moment(d.FirstAttemptAt), "last attempt", moment(d.LastAttemptAt), "last status", number(d.LastStatus), "last error", d.LastError)
 }
 
 func newDeadRetry() *cobra.Command {
