@@ -157,13 +157,13 @@ func (c *Client) CancelRetries(ctx context.Context, name string) (Counted, error
 // DeadQuery selects dead events. Since and Until are RFC 3339 or how long ago.
 type DeadQuery struct {
 	Page
-	Endpoint, Since, Until string
+	Endpoint, Type, Since, Until string
 }
 
 // DeadEvents lists dead events, the newest first.
 func (c *Client) DeadEvents(ctx context.Context, q DeadQuery) (List[Dead], error) {
 	var list List[Dead]
-	return list, c.do(ctx, http.MethodGet, "/v1/dead"+q.query("endpoint", q.Endpoint, "since", q.Since, "until", q.Until), nil, &list)
+	return list, c.do(ctx, http.MethodGet, "/v1/dead"+q.query("endpoint", q.Endpoint, "type", q.Type, "since", q.Since, "until", q.Until), nil, &list)
 }
 
 // DeadEvent returns a dead event.

@@ -26,7 +26,7 @@ type DeadEvent struct {
 type DeadRange struct {
 	Env          event.Env
 	Endpoint     string        // empty for all
-	Pattern      event.Pattern // for RetryAllDead; empty for all
+	Pattern      event.Pattern // empty for all; what it leaves out is read all the same
 	Since, Until time.Time     // of giving up; zero does not bound
 }
 
@@ -45,7 +45,14 @@ func (r DeadRange) of(after uint64) bus.Range {
 	if endpoint == "" {
 		endpoint = "*"
 	}
-	return bus.Range{Stream: bus.Dead, Subject: DeadSubject(r.Env, endpoint), After: after, Since: r.Since, Until: r.Until}
+	of := bus.Range{Stream: bus.Dead, Subject: DeadSubject(r.Env, endpoint), After: after, Since: r.Since, Until: r.Until}
+	if r.Pattern != "" {
+		of.Only = func(m bus.Message) bool {
+			d, err := decodeDead(m.Data, m.Sequence, m.Time)
+			return err == nil && r.Pattern.Covers(event.Pattern(d.Source+"."+d.Type))
+		}
+	}
+	return of
 }
 
 // DeadEvents returns limit dead events, the newest first, after leaving out the
@@ -151,7 +158,7 @@ func RetryAllDead(ctx context.Context, b *bus.Bus, r DeadRange, after uint64) (R
 			result.Next = batch[deadBatch-1].Number
 			return false
 		}
-		if d, err := decodeDead(m.Data, m.Sequence, m.Time); err == nil && r.selects(d) {
+		if d, err := decodeDead(m.Data, m.Sequence, m.Time); err == nil {
 			batch = append(batch, d)
 		}
 		return true
@@ -178,9 +185,4 @@ func RetryAllDead(ctx context.Context, b *bus.Bus, r DeadRange, after uint64) (R
 	err = group.Wait()
 	result.Retried, result.Gone = int(retried.Load()), int(gone.Load())
 	return result, err
-}
-
-// selects reports whether the pattern is about the event.
-func (r DeadRange) selects(d DeadEvent) bool {
-	return r.Pattern == "" || r.Pattern.Covers(event.Pattern(d.Source+"."+d.Type))
 }

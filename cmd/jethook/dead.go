@@ -25,14 +25,14 @@ func newDeadList() *cobra.Command {
 	var flags apiFlags
 	var page pageFlags
 	var period periodFlags
-	var endpoint string
+	var endpoint, kind string
 	cmd := apiCommand(&flags, &cobra.Command{
 		Use:     "list",
 		Short:   "List dead events, the newest first",
-		Example: "  jethook dead list --endpoint billing --since 12h",
+		Example: "  jethook dead list --endpoint billing --type 'order.*' --since 12h",
 		Args:    noArgs,
 	}, func(ctx context.Context, client *api.Client, cmd *cobra.Command, _ []string) error {
-		list, err := client.DeadEvents(ctx, api.DeadQuery{Page: page.Page, Endpoint: endpoint, Since: period.since, Until: period.until})
+		list, err := client.DeadEvents(ctx, api.DeadQuery{Page: page.Page, Endpoint: endpoint, Type: kind, Since: period.since, Until: period.until})
 		if err != nil {
 			return err
 		}
@@ -47,6 +47,7 @@ func newDeadList() *cobra.Command {
 		return writeTable(cmd.OutOrStdout(), []string{"ID", "DIED", "ENDPOINT", "EVENT", "TYPE", "ATTEMPTS", "STATUS", "REASON"}, rows)
 	})
 	cmd.Flags().StringVar(&endpoint, "endpoint", "", "those of the endpoint of this `NAME`")
+	cmd.Flags().StringVar(&kind, "type", "", "those of this name or `PATTERN`: * for one token, > for all that follow")
 	period.bind(cmd, "those that died")
 	page.bind(cmd, 20)
 	return cmd

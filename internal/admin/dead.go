@@ -19,12 +19,26 @@ type deadQuery struct {
 	Page
 	Period
 	Endpoint string `query:"endpoint" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"At this endpoint, or of this subscriber."`
+	Type     string `query:"type" maxLength:"256" doc:"Of this name or pattern: * for one token, > for all that follow." example:"order.*"`
+}
+
+// deadRange is what a request selects of the dead events of its environment; place is
+// the part of it that its fields are in.
+func (h *Handler) deadRange(ctx context.Context, endpoint, kind string, p Period, place string) (deliver.DeadRange, error) {
+	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: endpoint}
+	var err error
+	if r.Since, r.Until, err = p.bounds(h.now(), place); err != nil || kind == "" {
+		return r, err
+	}
+	if r.Pattern, err = event.ParsePattern("*." + kind); err != nil {
+		return r, misplaced(place+".type", err.Error())
+	}
+	return r, nil
 }
 
 func (h *Handler) listDead(ctx context.Context, q *deadQuery) (*output[api.List[api.Dead]], error) {
-	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: q.Endpoint}
-	var err error
-	if r.Since, r.Until, err = q.bounds(h.now(), "query"); err != nil {
+	r, err := h.deadRange(ctx, q.Endpoint, q.Type, q.Period, "query")
+	if err != nil {
 		return nil, err
 	}
 	found, more, err := deliver.DeadEvents(ctx, h.config.Bus, r, q.Offset, q.Limit)
@@ -102,15 +116,9 @@ func (h *Handler) retryAllDead(ctx context.Context, in *retryDeadInput) (*output
 	if err := h.demandReceiver(ctx, in.Body.Endpoint); err != nil {
 		return nil, err
 	}
-	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: in.Body.Endpoint}
-	var err error
-	if r.Since, r.Until, err = (Period{in.Body.Since, in.Body.Until}).bounds(h.now(), "body"); err != nil {
+	r, err := h.deadRange(ctx, in.Body.Endpoint, in.Body.Type, Period{in.Body.Since, in.Body.Until}, "body")
+	if err != nil {
 		return nil, err
-	}
-	if in.Body.Type != "" {
-		if r.Pattern, err = event.ParsePattern("*." + in.Body.Type); err != nil {
-			return nil, misplaced("body.type", err.Error())
-		}
 	}
 	after := uint64(0)
 	if in.Body.After != "" {

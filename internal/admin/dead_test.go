@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,6 +105,39 @@ func TestDeadEventsOfANameThatIsNotThereAreNotFound(t *testing.T) {
 	if got := deadIDs(read[api.List[api.Dead]](d, http.MethodGet, "/v1/dead?endpoint=removed", prodKey, "")); len(got) != 1 || got[0] != id {
 		t.Errorf("of an endpoint that was removed: listed %v, want %s", got, id)
 	}
+}
+
+func TestDeadEventsAreListedByTypeHoweverManyOthersDiedSince(t *testing.T) {
+	d := newDesk(t)
+	want := []string{}
+	for n := range 3 {
+		want = append([]string{d.bury(d.publish(event.Prod, "customer.created", fmt.Sprint("old ", n)), "billing")}, want...)
+	}
+	other := d.bury(d.publish(event.Prod, "customer.created", "other"), "ledger")
+	paid := d.publish(event.Prod, "order.paid", "1")
+	for range 700 {
+		d.bury(paid, "billing")
+	}
+	for query, ids := range map[string][]string{
+		"type=customer.*&endpoint=billing":                   want,
+		"type=customer.created&limit=2":                      {other, want[0]},
+		"type=customer.*&limit=2&offset=2":                   want[1:],
+		"type=%3E&limit=1&endpoint=ledger":                   {other},
+		"type=customer&endpoint=billing":                     {},
+		"type=customer.*.x":                                  {},
+		"type=customer.created&endpoint=billing&until=1h":    {},
+		"type=customer.created&endpoint=billing&since=1000h": want,
+	} {
+		list := read[api.List[api.Dead]](d, http.MethodGet, "/v1/dead?"+query, prodKey, "")
+		if got := deadIDs(list); !slices.Equal(got, ids) {
+			t.Errorf("%s: listed %v, want %v", query, got, ids)
+		}
+		if want := query == "type=customer.created&limit=2"; list.HasMore != want {
+			t.Errorf("%s: has more is %t, want %t", query, list.HasMore, want)
+		}
+	}
+	d.refused(d.ask(http.MethodGet, "/v1/dead?type=customer..x", prodKey, ""), 422, "invalid")
+	d.refused(d.ask(http.MethodGet, "/v1/dead?type=order.*&endpoint=biling", prodKey, ""), 404, "not_found")
 }
 
 func TestADeadEventWhoseBodyIsGoneIsNotRetried(t *testing.T) {
