@@ -179,7 +179,7 @@ func (c *Client) RetryDead(ctx context.Context, id string) (Redelivery, error) {
 }
 
 // RetryAllDead has a batch of an endpoint's dead events delivered again.
-func (c *Client) RetryAllDead(ctx context.Context, which RetryDead) (Retried, error) {
+func (c *Client) RetryAllDead(ctx context.Context, which DeadSelection) (Retried, error) {
 	var r Retried
 	return r, c.do(ctx, http.MethodPost, "/v1/dead/retry", which, &r)
 }
@@ -188,6 +188,12 @@ func (c *Client) RetryAllDead(ctx context.Context, which RetryDead) (Retried, er
 func (c *Client) DropDead(ctx context.Context, id string) error {
 	_, err := c.send(ctx, http.MethodDelete, "/v1/dead/"+url.PathEscape(id), nil)
 	return err
+}
+
+// DropAllDead takes a batch of an endpoint's dead events from the list for good.
+func (c *Client) DropAllDead(ctx context.Context, which DeadSelection) (Dropped, error) {
+	var d Dropped
+	return d, c.do(ctx, http.MethodPost, "/v1/dead/drop", which, &d)
 }
 
 // query writes the page and names with their values, those that are not empty.

@@ -185,3 +185,48 @@ func TestTheDeadEventsOfAnEndpointAreRetriedInBatches(t *testing.T) {
 	d.refused(d.ask(http.MethodPost, "/v1/dead/retry", prodKey, `{"endpoint":"nobody"}`), 404, "not_found")
 	d.refused(d.ask(http.MethodPost, "/v1/dead/retry", prodKey, `{"endpoint":"billing","after":"x"}`), 422, "invalid")
 }
+
+func TestTheDeadEventsOfAnEndpointAreDroppedInBatchesAndStayEvents(t *testing.T) {
+	d := newDesk(t)
+	kept := d.bury(d.publish(event.Prod, "customer.created", "kept"), "billing")
+	paid := d.publish(event.Prod, "order.paid", "paid")
+	other := d.bury(paid, "ledger")
+	for range 1003 {
+		d.bury(paid, "billing")
+	}
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","type":"order..x"}`), 422, "invalid")
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","after":"x"}`), 422, "invalid")
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"nobody"}`), 404, "not_found")
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{}`), 422, "invalid")
+	if got := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", testKey, `{"endpoint":"billing"}`); got != (api.Dropped{}) {
+		t.Errorf("of the other environment: %+v, want none", got)
+	}
+	if got := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","until":"1h"}`); got != (api.Dropped{}) {
+		t.Errorf("of an hour ago: %+v, want none", got)
+	}
+	first := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","type":"order.*","since":"1h"}`)
+	if first.Dropped != 1000 || first.Next == "" {
+		t.Fatalf("first batch %+v, want 1000 and a next", first)
+	}
+	second := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, fmt.Sprintf(`{"endpoint":"billing","type":"order.*","after":%q}`, first.Next))
+	if second != (api.Dropped{Dropped: 3}) {
+		t.Errorf("second batch %+v, want 3 and no next", second)
+	}
+	if got := deadIDs(read[api.List[api.Dead]](d, http.MethodGet, "/v1/dead", prodKey, "")); len(got) != 2 || got[0] != other || got[1] != kept {
+		t.Errorf("left are %v, want %s and %s", got, other, kept)
+	}
+	if got := d.due(event.Prod, "billing"); got != 0 {
+		t.Errorf("%d are delivered again, want none", got)
+	}
+	if got := read[api.Event](d, http.MethodGet, "/v1/events/"+string(paid.ID), prodKey, ""); got.ID != string(paid.ID) {
+		t.Errorf("the event is %+v, want it as before", got)
+	}
+}
+
+func TestWhatIsDeadAtAnEndpointThatWasRemovedIsDropped(t *testing.T) {
+	d := newDesk(t)
+	d.bury(d.publish(event.Prod, "order.paid", "1"), "removed")
+	if got := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"removed"}`); got != (api.Dropped{Dropped: 1}) {
+		t.Errorf("answer %+v, want one", got)
+	}
+}

@@ -80,6 +80,7 @@ func (h *Handler) flowRoutes(of huma.API) {
 	register(of, get("dead-get", "/v1/dead/{id}", "Show a dead event"), h.getDead)
 	register(of, accepted(post("dead-retry", "/v1/dead/{id}/retry", "Deliver a dead event again, to its endpoint alone")), h.retryDead)
 	register(of, accepted(post("dead-retry-all", "/v1/dead/retry", "Deliver an endpoint's dead events again, up to 1000 in one request")), h.retryAllDead)
+	register(of, post("dead-drop-all", "/v1/dead/drop", "Take an endpoint's dead events from the list for good, up to 1000 in one request"), h.dropAllDead)
 	register(of, remove("dead-drop", "/v1/dead/{id}", "Take a dead event from the list for good"), h.dropDead)
 }
 
