@@ -98,8 +98,8 @@ func (c *Client) Body(ctx context.Context, id string) ([]byte, error) {
 	return c.send(ctx, http.MethodGet, "/v1/events/"+url.PathEscape(id)+"/body", nil)
 }
 
-// Attempts returns the attempts to deliver an event, at one endpoint or, where
-// that is empty, at all.
+// Attempts returns the attempts to deliver an event, and where it is dead, at one
+// endpoint or, where that is empty, at all.
 func (c *Client) Attempts(ctx context.Context, id, endpoint string) (Attempts, error) {
 	var list Attempts
 	return list, c.do(ctx, http.MethodGet, "/v1/events/"+url.PathEscape(id)+"/attempts"+Page{}.query("endpoint", endpoint), nil, &list)

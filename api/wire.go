@@ -62,7 +62,8 @@ type Attempt struct {
 // Attempts are the attempts of an event, the oldest first.
 type Attempts struct {
 	Data     []Attempt `json:"data" nullable:"false"`
-	Complete bool      `json:"complete" doc:"false: so many attempts were made since the event that not all of their records were read."`
+	Dead     []Dead    `json:"dead" nullable:"false" doc:"Where the event is dead now, which it may be without an attempt: its retries were cancelled, or the endpoint's filter could not be evaluated."`
+	Complete bool      `json:"complete" doc:"false: so many attempts were made since the event, or so many events died, that not all of their records were read."`
 }
 
 // Resend asks for an event to be delivered again.

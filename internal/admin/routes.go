@@ -51,7 +51,7 @@ func (h *Handler) flowRoutes(of huma.API) {
 	register(of, get("events-read", "/v1/events/read", "Read on from a sequence, the oldest first, with bodies where asked for"), h.readEvents)
 	register(of, get("events-get", "/v1/events/{id}", "Show an event"), h.getEvent)
 	register(of, get("events-body", "/v1/events/{id}/body", "Read an event's body, byte for byte"), h.getBody)
-	register(of, get("events-attempts", "/v1/events/{id}/attempts", "List the attempts to deliver an event, the oldest first"), h.listAttempts)
+	register(of, get("events-attempts", "/v1/events/{id}/attempts", "List the attempts to deliver an event, the oldest first, and where it is dead"), h.listAttempts)
 	register(of, accepted(post("events-resend", "/v1/events/{id}/resend", "Deliver an event again, to one endpoint alone")), h.resend)
 
 	register(of, get("endpoints-list", "/v1/endpoints", "List the endpoints and how they are doing"), h.listEndpoints)
