@@ -98,8 +98,8 @@ func (c *Client) Body(ctx context.Context, id string) ([]byte, error) {
 	return c.send(ctx, http.MethodGet, "/v1/events/"+url.PathEscape(id)+"/body", nil)
 }
 
-// Attempts returns the attempts to deliver an event, at one endpoint or, where
-// that is empty, at all.
+// Attempts returns the attempts to deliver an event, and where it is dead, at one
+// endpoint or, where that is empty, at all.
 func (c *Client) Attempts(ctx context.Context, id, endpoint string) (Attempts, error) {
 	var list Attempts
 	return list, c.do(ctx, http.MethodGet, "/v1/events/"+url.PathEscape(id)+"/attempts"+Page{}.query("endpoint", endpoint), nil, &list)
@@ -157,13 +157,13 @@ func (c *Client) CancelRetries(ctx context.Context, name string) (Counted, error
 // DeadQuery selects dead events. Since and Until are RFC 3339 or how long ago.
 type DeadQuery struct {
 	Page
-	Endpoint, Since, Until string
+	Endpoint, Type, Since, Until string
 }
 
 // DeadEvents lists dead events, the newest first.
 func (c *Client) DeadEvents(ctx context.Context, q DeadQuery) (List[Dead], error) {
 	var list List[Dead]
-	return list, c.do(ctx, http.MethodGet, "/v1/dead"+q.query("endpoint", q.Endpoint, "since", q.Since, "until", q.Until), nil, &list)
+	return list, c.do(ctx, http.MethodGet, "/v1/dead"+q.query("endpoint", q.Endpoint, "type", q.Type, "since", q.Since, "until", q.Until), nil, &list)
 }
 
 // DeadEvent returns a dead event.
@@ -179,7 +179,7 @@ func (c *Client) RetryDead(ctx context.Context, id string) (Redelivery, error) {
 }
 
 // RetryAllDead has a batch of an endpoint's dead events delivered again.
-func (c *Client) RetryAllDead(ctx context.Context, which RetryDead) (Retried, error) {
+func (c *Client) RetryAllDead(ctx context.Context, which DeadSelection) (Retried, error) {
 	var r Retried
 	return r, c.do(ctx, http.MethodPost, "/v1/dead/retry", which, &r)
 }
@@ -188,6 +188,12 @@ func (c *Client) RetryAllDead(ctx context.Context, which RetryDead) (Retried, er
 func (c *Client) DropDead(ctx context.Context, id string) error {
 	_, err := c.send(ctx, http.MethodDelete, "/v1/dead/"+url.PathEscape(id), nil)
 	return err
+}
+
+// DropAllDead takes a batch of an endpoint's dead events from the list for good.
+func (c *Client) DropAllDead(ctx context.Context, which DeadSelection) (Dropped, error) {
+	var d Dropped
+	return d, c.do(ctx, http.MethodPost, "/v1/dead/drop", which, &d)
 }
 
 // query writes the page and names with their values, those that are not empty.

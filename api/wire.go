@@ -62,7 +62,8 @@ type Attempt struct {
 // Attempts are the attempts of an event, the oldest first.
 type Attempts struct {
 	Data     []Attempt `json:"data" nullable:"false"`
-	Complete bool      `json:"complete" doc:"false: so many attempts were made since the event that not all of their records were read."`
+	Dead     []Dead    `json:"dead" nullable:"false" doc:"Where the event is dead now, which it may be without an attempt: its retries were cancelled, or the endpoint's filter could not be evaluated."`
+	Complete bool      `json:"complete" doc:"false: so many attempts were made since the event, or so many events died, that not all of their records were read."`
 }
 
 // Resend asks for an event to be delivered again.
@@ -95,19 +96,25 @@ type Dead struct {
 	LastError      string    `json:"last_error,omitempty"`
 }
 
-// RetryDead asks for the dead events of an endpoint to be delivered again.
-type RetryDead struct {
-	Endpoint string `json:"endpoint" minLength:"1" maxLength:"64" doc:"The endpoint or subscriber that gets them; no other does."`
+// DeadSelection selects dead events of an endpoint, to be retried or dropped.
+type DeadSelection struct {
+	Endpoint string `json:"endpoint" minLength:"1" maxLength:"64" doc:"The endpoint or subscriber that they are dead at; no other gets what is retried."`
 	Type     string `json:"type,omitempty" maxLength:"256" doc:"Those of this name or pattern: * for one token, > for all that follow."`
 	Since    string `json:"since,omitempty" maxLength:"40" doc:"Those that died from this time on: RFC 3339, or how long ago, such as 2h."`
 	Until    string `json:"until,omitempty" maxLength:"40" doc:"Those that died before this time."`
 	After    string `json:"after,omitempty" maxLength:"40" doc:"next of the answer before."`
 }
 
-// Retried is what became of dead events that were asked for.
+// Retried is what became of dead events that are to be delivered again.
 type Retried struct {
 	Retried int    `json:"retried" doc:"So many are delivered again and are not listed any more."`
 	Gone    int    `json:"gone" doc:"So many stay listed: their bodies are no longer stored."`
+	Next    string `json:"next,omitempty" doc:"There are more: ask again with this as after."`
+}
+
+// Dropped is what became of dead events that are to be dropped.
+type Dropped struct {
+	Dropped int    `json:"dropped" doc:"So many are not listed any more."`
 	Next    string `json:"next,omitempty" doc:"There are more: ask again with this as after."`
 }
 

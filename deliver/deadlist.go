@@ -26,7 +26,7 @@ type DeadEvent struct {
 type DeadRange struct {
 	Env          event.Env
 	Endpoint     string        // empty for all
-	Pattern      event.Pattern // for RetryAllDead; empty for all
+	Pattern      event.Pattern // empty for all; what it leaves out is read all the same
 	Since, Until time.Time     // of giving up; zero does not bound
 }
 
@@ -34,10 +34,10 @@ type DeadRange struct {
 var ErrEventGone = errors.New("the event is not stored any more")
 
 const (
-	// deadBatch is how many dead events are retried at a time, retriesAtOnce how
-	// many of them side by side: they then share flushes of the disk.
-	deadBatch     = 1000
-	retriesAtOnce = 32
+	// deadBatch is how many dead events are retried or dropped at a time, deadAtOnce
+	// how many of them side by side: they then share flushes of the disk.
+	deadBatch  = 1000
+	deadAtOnce = 32
 )
 
 func (r DeadRange) of(after uint64) bus.Range {
@@ -45,7 +45,14 @@ func (r DeadRange) of(after uint64) bus.Range {
 	if endpoint == "" {
 		endpoint = "*"
 	}
-	return bus.Range{Stream: bus.Dead, Subject: DeadSubject(r.Env, endpoint), After: after, Since: r.Since, Until: r.Until}
+	of := bus.Range{Stream: bus.Dead, Subject: DeadSubject(r.Env, endpoint), After: after, Since: r.Since, Until: r.Until}
+	if r.Pattern != "" {
+		of.Only = func(m bus.Message) bool {
+			d, err := decodeDead(m.Data, m.Sequence, m.Time)
+			return err == nil && r.Pattern.Covers(event.Pattern(d.Source+"."+d.Type))
+		}
+	}
+	return of
 }
 
 // DeadEvents returns limit dead events, the newest first, after leaving out the
@@ -126,61 +133,95 @@ func RetryDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
 // DropDead takes a dead event from the list for good. The event stays in its
 // stream.
 func DropDead(ctx context.Context, b *bus.Bus, d DeadEvent) error {
+	_, err := drop(ctx, b, d)
+	return err
+}
+
+// drop is DropDead, and reports whether it was there.
+func drop(ctx context.Context, b *bus.Bus, d DeadEvent) (there bool, err error) {
 	stream, err := b.JetStream().Stream(ctx, bus.Dead)
 	if err == nil {
-		_, err = removeMessage(ctx, stream, d.Number)
+		there, err = removeMessage(ctx, stream, d.Number)
 	}
 	if err != nil {
-		return fmt.Errorf("take dead event %d from the list: %w", d.Number, err)
+		return false, fmt.Errorf("take dead event %d from the list: %w", d.Number, err)
 	}
-	return nil
+	return there, nil
 }
 
-// Retried is what RetryAllDead has done.
-type Retried struct {
-	Retried, Gone int    // Gone stay in the list: their bodies are not stored any more
-	Next          uint64 // go on after this number; zero: nothing is left
+// Batch is what became of a batch of dead events.
+type Batch struct {
+	Done int    // retried or dropped, and not listed any more
+	Gone int    // not retried, and listed still: their bodies are not stored any more
+	More bool   // there are more: go on after Next
+	Next uint64 // may be zero
 }
 
-// RetryAllDead does RetryDead with a batch of a range, the oldest first.
-func RetryAllDead(ctx context.Context, b *bus.Bus, r DeadRange, after uint64) (Retried, error) {
+// RetryAllDead does RetryDead with a batch of a range, the oldest first. One that
+// fails half way says what it has done, and returns the error when nothing is done.
+func RetryAllDead(ctx context.Context, b *bus.Bus, r DeadRange, after uint64) (Batch, error) {
+	return allDead(ctx, b, r, after, func(d DeadEvent) (bool, error) {
+		err := RetryDead(ctx, b, d)
+		if errors.Is(err, ErrEventGone) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
+// DropAllDead does DropDead as RetryAllDead does RetryDead.
+func DropAllDead(ctx context.Context, b *bus.Bus, r DeadRange, after uint64) (Batch, error) {
+	batch, err := allDead(ctx, b, r, after, func(d DeadEvent) (bool, error) { return drop(ctx, b, d) })
+	batch.Gone = 0 // somebody else has dropped them
+	return batch, err
+}
+
+// allDead does something with a batch of a range, the oldest first. do reports
+// whether it was done.
+func allDead(ctx context.Context, b *bus.Bus, r DeadRange, after uint64, do func(DeadEvent) (bool, error)) (Batch, error) {
 	var batch []DeadEvent
-	var result Retried
+	var result Batch
 	err := b.Each(ctx, r.of(after), func(m bus.Message) bool {
 		if len(batch) == deadBatch {
-			result.Next = batch[deadBatch-1].Number
+			result.More, result.Next = true, batch[deadBatch-1].Number
 			return false
 		}
-		if d, err := decodeDead(m.Data, m.Sequence, m.Time); err == nil && r.selects(d) {
+		if d, err := decodeDead(m.Data, m.Sequence, m.Time); err == nil {
 			batch = append(batch, d)
 		}
 		return true
 	})
 	if err != nil {
-		return Retried{}, err
+		return Batch{}, err
 	}
-	var retried, gone atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(retriesAtOnce)
+	var done, gone atomic.Int64
+	var failed atomic.Bool // nothing more is begun then; what is under way ends, and is counted
+	var group errgroup.Group
+	group.SetLimit(deadAtOnce)
 	for _, d := range batch {
+		if failed.Load() {
+			break
+		}
 		group.Go(func() error {
-			err := RetryDead(ctx, b, d)
+			did, err := do(d)
 			switch {
-			case errors.Is(err, ErrEventGone):
+			case err != nil:
+				failed.Store(true)
+			case did:
+				done.Add(1)
+			default:
 				gone.Add(1)
-				return nil
-			case err == nil:
-				retried.Add(1)
 			}
 			return err
 		})
 	}
 	err = group.Wait()
-	result.Retried, result.Gone = int(retried.Load()), int(gone.Load())
-	return result, err
-}
-
-// selects reports whether the pattern is about the event.
-func (r DeadRange) selects(d DeadEvent) bool {
-	return r.Pattern == "" || r.Pattern.Covers(event.Pattern(d.Source+"."+d.Type))
+	result.Done, result.Gone = int(done.Load()), int(gone.Load())
+	switch {
+	case err == nil:
+		return result, nil
+	case result.Done == 0:
+		return Batch{}, err
+	}
+	return Batch{Done: result.Done, More: true, Next: after}, nil // what is gone is met once more
 }

@@ -58,7 +58,8 @@ func newEventsList() *cobra.Command {
 type eventStory struct {
 	api.Event
 	Attempts         []api.Attempt `json:"attempts"`
-	AttemptsComplete bool          `json:"attempts_complete"`
+	Dead             []api.Dead    `json:"dead"`
+	AttemptsComplete bool          `json:"attempts_complete"` // and of Dead
 }
 
 func newEventsGet() *cobra.Command {
@@ -66,9 +67,10 @@ func newEventsGet() *cobra.Command {
 	var body bool
 	cmd := apiCommand(&flags, &cobra.Command{
 		Use:   "get EVENT",
-		Short: "Show an event and every attempt to deliver it",
-		Long: `Shows an event and every attempt to deliver it. EVENT is its id, which is known
-for three days, or its sequence, which dead events and attempts name.`,
+		Short: "Show an event, every attempt to deliver it, and where it is dead",
+		Long: `Shows an event, every attempt to deliver it, and where it is dead, which it may be
+without an attempt. EVENT is its id, which is known for three days, or its sequence,
+which dead events and attempts name.`,
 		Example: `  jethook events get evt_xpuj4azcvz7ajuyrlzoezhc44a
   jethook events get evt_xpuj4azcvz7ajuyrlzoezhc44a --body > body.json`,
 		Args: exactly("EVENT"),
@@ -89,7 +91,7 @@ for three days, or its sequence, which dead events and attempts name.`,
 		if err != nil {
 			return err
 		}
-		story := eventStory{e, attempts.Data, attempts.Complete}
+		story := eventStory{e, attempts.Data, attempts.Dead, attempts.Complete}
 		if flags.format == outputJSON {
 			return writeJSON(cmd.OutOrStdout(), story)
 		}
@@ -105,8 +107,20 @@ func (s *eventStory) write(stdout, stderr io.Writer) error {
 		return err
 	}
 	if !s.AttemptsComplete {
-		fmt.Fprintln(stderr, "there are more records of attempts since the event than were read; the latest may be missing")
+		fmt.Fprintln(stderr, "there are more records since the event than were read; the latest attempts, or where it is dead, may be missing")
 	}
+	if err := s.writeAttempts(stdout); err != nil || len(s.Dead) == 0 {
+		return err
+	}
+	fmt.Fprintln(stdout)
+	var rows [][]string
+	for _, d := range s.Dead {
+		rows = append(rows, []string{d.ID, moment(d.DiedAt), d.Endpoint, fmt.Sprint(d.Attempts), number(d.LastStatus), whyOf(d.Reason, d.LastError)})
+	}
+	return writeTable(stdout, []string{"DEAD", "DIED", "ENDPOINT", "ATTEMPTS", "STATUS", "REASON"}, rows)
+}
+
+func (s *eventStory) writeAttempts(stdout io.Writer) error {
 	if len(s.Attempts) == 0 {
 		_, err := fmt.Fprintln(stdout, "\nno attempt to deliver it is recorded")
 		return err

@@ -19,12 +19,26 @@ type deadQuery struct {
 	Page
 	Period
 	Endpoint string `query:"endpoint" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"At this endpoint, or of this subscriber."`
+	Type     string `query:"type" maxLength:"256" doc:"Of this name or pattern: * for one token, > for all that follow." example:"order.*"`
+}
+
+// deadRange is what a request selects of the dead events of its environment; place is
+// the part of it that its fields are in.
+func (h *Handler) deadRange(ctx context.Context, endpoint, kind string, p Period, place string) (deliver.DeadRange, error) {
+	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: endpoint}
+	var err error
+	if r.Since, r.Until, err = p.bounds(h.now(), place); err != nil || kind == "" {
+		return r, err
+	}
+	if r.Pattern, err = event.ParsePattern("*." + kind); err != nil {
+		return r, misplaced(place+".type", err.Error())
+	}
+	return r, nil
 }
 
 func (h *Handler) listDead(ctx context.Context, q *deadQuery) (*output[api.List[api.Dead]], error) {
-	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: q.Endpoint}
-	var err error
-	if r.Since, r.Until, err = q.bounds(h.now(), "query"); err != nil {
+	r, err := h.deadRange(ctx, q.Endpoint, q.Type, q.Period, "query")
+	if err != nil {
 		return nil, err
 	}
 	found, more, err := deliver.DeadEvents(ctx, h.config.Bus, r, q.Offset, q.Limit)
@@ -70,6 +84,8 @@ func deadNumber(id string) (uint64, error) {
 	return number, nil
 }
 
+func deadID(number uint64) string { return deadPrefix + strconv.FormatUint(number, 10) }
+
 func (h *Handler) getDead(ctx context.Context, in *DeadPath) (*output[api.Dead], error) {
 	found, err := h.dead(ctx, in.ID)
 	if err != nil {
@@ -96,37 +112,50 @@ func (h *Handler) retryDead(ctx context.Context, in *DeadPath) (*output[api.Rede
 	return answer(api.Redelivery{EventID: string(found.EventID), Endpoint: found.Endpoint}), nil
 }
 
-type retryDeadInput struct{ Body api.RetryDead }
+type deadInput struct{ Body api.DeadSelection }
 
-func (h *Handler) retryAllDead(ctx context.Context, in *retryDeadInput) (*output[api.Retried], error) {
+// allDead has a batch of what a request selects dealt with, and returns next of the
+// answer besides.
+func (h *Handler) allDead(ctx context.Context, which *api.DeadSelection,
+	do func(context.Context, *bus.Bus, deliver.DeadRange, uint64) (deliver.Batch, error),
+) (batch deliver.Batch, next string, err error) {
+	r, err := h.deadRange(ctx, which.Endpoint, which.Type, Period{which.Since, which.Until}, "body")
+	if err != nil {
+		return batch, "", err
+	}
+	after := uint64(0)
+	if which.After != "" {
+		if after, err = deadNumber(which.After); err != nil {
+			return batch, "", misplaced("body.after", "is not next of an answer, such as dead_42")
+		}
+	}
+	if batch, err = do(ctx, h.config.Bus, r, after); batch.More {
+		next = deadID(batch.Next)
+	}
+	return batch, next, err
+}
+
+func (h *Handler) retryAllDead(ctx context.Context, in *deadInput) (*output[api.Retried], error) {
 	if err := h.demandReceiver(ctx, in.Body.Endpoint); err != nil {
 		return nil, err
 	}
-	r := deliver.DeadRange{Env: exchangeOf(ctx).key.Env, Endpoint: in.Body.Endpoint}
-	var err error
-	if r.Since, r.Until, err = (Period{in.Body.Since, in.Body.Until}).bounds(h.now(), "body"); err != nil {
-		return nil, err
-	}
-	if in.Body.Type != "" {
-		if r.Pattern, err = event.ParsePattern("*." + in.Body.Type); err != nil {
-			return nil, misplaced("body.type", err.Error())
-		}
-	}
-	after := uint64(0)
-	if in.Body.After != "" {
-		if after, err = deadNumber(in.Body.After); err != nil {
-			return nil, misplaced("body.after", "is not next of an answer, such as dead_42")
-		}
-	}
-	done, err := deliver.RetryAllDead(ctx, h.config.Bus, r, after)
+	batch, next, err := h.allDead(ctx, &in.Body, deliver.RetryAllDead)
 	if err != nil {
 		return nil, err
 	}
-	result := api.Retried{Retried: done.Retried, Gone: done.Gone}
-	if done.Next != 0 {
-		result.Next = deadPrefix + strconv.FormatUint(done.Next, 10)
+	return answer(api.Retried{Retried: batch.Done, Gone: batch.Gone, Next: next}), nil
+}
+
+// dropAllDead is also for what is dead at an endpoint that was removed.
+func (h *Handler) dropAllDead(ctx context.Context, in *deadInput) (*output[api.Dropped], error) {
+	batch, next, err := h.allDead(ctx, &in.Body, deliver.DropAllDead)
+	if err == nil && batch.Done == 0 && in.Body.After == "" { // a name that is mistyped has no dead events either
+		err = h.demandReceiver(ctx, in.Body.Endpoint)
 	}
-	return answer(result), nil
+	if err != nil {
+		return nil, err
+	}
+	return answer(api.Dropped{Dropped: batch.Done, Next: next}), nil
 }
 
 func (h *Handler) dropDead(ctx context.Context, in *DeadPath) (*struct{}, error) {
@@ -138,7 +167,7 @@ func (h *Handler) dropDead(ctx context.Context, in *DeadPath) (*struct{}, error)
 }
 
 func wireDead(d deliver.DeadEvent) api.Dead {
-	return api.Dead{ID: deadPrefix + strconv.FormatUint(d.Number, 10), EventID: string(d.EventID), EventType: d.Type, Source: d.Source,
+	return api.Dead{ID: deadID(d.Number), EventID: string(d.EventID), EventType: d.Type, Source: d.Source,
 		Env: string(d.Env), Endpoint: d.Endpoint, Sequence: d.Sequence, Reason: d.Reason, DiedAt: d.At, Attempts: d.Attempts,
 		FirstAttemptAt: d.FirstAttemptAt, LastAttemptAt: d.LastAttemptAt, LastStatus: d.LastStatus, LastError: d.LastError, Subscriber: d.Subscriber}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,6 +107,39 @@ func TestDeadEventsOfANameThatIsNotThereAreNotFound(t *testing.T) {
 	}
 }
 
+func TestDeadEventsAreListedByTypeHoweverManyOthersDiedSince(t *testing.T) {
+	d := newDesk(t)
+	want := []string{}
+	for n := range 3 {
+		want = append([]string{d.bury(d.publish(event.Prod, "customer.created", fmt.Sprint("old ", n)), "billing")}, want...)
+	}
+	other := d.bury(d.publish(event.Prod, "customer.created", "other"), "ledger")
+	paid := d.publish(event.Prod, "order.paid", "1")
+	for range 700 {
+		d.bury(paid, "billing")
+	}
+	for query, ids := range map[string][]string{
+		"type=customer.*&endpoint=billing":                   want,
+		"type=customer.created&limit=2":                      {other, want[0]},
+		"type=customer.*&limit=2&offset=2":                   want[1:],
+		"type=%3E&limit=1&endpoint=ledger":                   {other},
+		"type=customer&endpoint=billing":                     {},
+		"type=customer.*.x":                                  {},
+		"type=customer.created&endpoint=billing&until=1h":    {},
+		"type=customer.created&endpoint=billing&since=1000h": want,
+	} {
+		list := read[api.List[api.Dead]](d, http.MethodGet, "/v1/dead?"+query, prodKey, "")
+		if got := deadIDs(list); !slices.Equal(got, ids) {
+			t.Errorf("%s: listed %v, want %v", query, got, ids)
+		}
+		if want := query == "type=customer.created&limit=2"; list.HasMore != want {
+			t.Errorf("%s: has more is %t, want %t", query, list.HasMore, want)
+		}
+	}
+	d.refused(d.ask(http.MethodGet, "/v1/dead?type=customer..x", prodKey, ""), 422, "invalid")
+	d.refused(d.ask(http.MethodGet, "/v1/dead?type=order.*&endpoint=biling", prodKey, ""), 404, "not_found")
+}
+
 func TestADeadEventWhoseBodyIsGoneIsNotRetried(t *testing.T) {
 	d := newDesk(t)
 	e := d.publish(event.Prod, "order.paid", "1")
@@ -150,4 +184,49 @@ func TestTheDeadEventsOfAnEndpointAreRetriedInBatches(t *testing.T) {
 	}
 	d.refused(d.ask(http.MethodPost, "/v1/dead/retry", prodKey, `{"endpoint":"nobody"}`), 404, "not_found")
 	d.refused(d.ask(http.MethodPost, "/v1/dead/retry", prodKey, `{"endpoint":"billing","after":"x"}`), 422, "invalid")
+}
+
+func TestTheDeadEventsOfAnEndpointAreDroppedInBatchesAndStayEvents(t *testing.T) {
+	d := newDesk(t)
+	kept := d.bury(d.publish(event.Prod, "customer.created", "kept"), "billing")
+	paid := d.publish(event.Prod, "order.paid", "paid")
+	other := d.bury(paid, "ledger")
+	for range 1003 {
+		d.bury(paid, "billing")
+	}
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","type":"order..x"}`), 422, "invalid")
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","after":"x"}`), 422, "invalid")
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"nobody"}`), 404, "not_found")
+	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{}`), 422, "invalid")
+	if got := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", testKey, `{"endpoint":"billing"}`); got != (api.Dropped{}) {
+		t.Errorf("of the other environment: %+v, want none", got)
+	}
+	if got := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","until":"1h"}`); got != (api.Dropped{}) {
+		t.Errorf("of an hour ago: %+v, want none", got)
+	}
+	first := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","type":"order.*","since":"1h"}`)
+	if first.Dropped != 1000 || first.Next == "" {
+		t.Fatalf("first batch %+v, want 1000 and a next", first)
+	}
+	second := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, fmt.Sprintf(`{"endpoint":"billing","type":"order.*","after":%q}`, first.Next))
+	if second != (api.Dropped{Dropped: 3}) {
+		t.Errorf("second batch %+v, want 3 and no next", second)
+	}
+	if got := deadIDs(read[api.List[api.Dead]](d, http.MethodGet, "/v1/dead", prodKey, "")); len(got) != 2 || got[0] != other || got[1] != kept {
+		t.Errorf("left are %v, want %s and %s", got, other, kept)
+	}
+	if got := d.due(event.Prod, "billing"); got != 0 {
+		t.Errorf("%d are delivered again, want none", got)
+	}
+	if got := read[api.Event](d, http.MethodGet, "/v1/events/"+string(paid.ID), prodKey, ""); got.ID != string(paid.ID) {
+		t.Errorf("the event is %+v, want it as before", got)
+	}
+}
+
+func TestWhatIsDeadAtAnEndpointThatWasRemovedIsDropped(t *testing.T) {
+	d := newDesk(t)
+	d.bury(d.publish(event.Prod, "order.paid", "1"), "removed")
+	if got := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"removed"}`); got != (api.Dropped{Dropped: 1}) {
+		t.Errorf("answer %+v, want one", got)
+	}
 }

@@ -124,9 +124,16 @@ func (h *Handler) listAttempts(ctx context.Context, q *attemptsQuery) (*output[a
 	if err != nil {
 		return nil, err
 	}
-	list := api.Attempts{Data: make([]api.Attempt, 0, len(attempts)), Complete: complete}
+	dead, allDead, err := deliver.DeadOf(ctx, h.config.Bus, found.Event, q.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	list := api.Attempts{Data: make([]api.Attempt, 0, len(attempts)), Dead: make([]api.Dead, 0, len(dead)), Complete: complete && allDead}
 	for _, a := range attempts {
 		list.Data = append(list.Data, wireAttempt(&a))
+	}
+	for _, d := range dead {
+		list.Dead = append(list.Dead, wireDead(d))
 	}
 	return answer(list), nil
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -142,5 +143,40 @@ func (d *desk) eventually(what string, holds func() bool) {
 		case <-deadline:
 			d.t.Fatalf("it did not come about that %s", what)
 		}
+	}
+}
+
+func TestWhereAnEventIsDeadIsShownBesideItsAttemptsAlsoWithoutOne(t *testing.T) {
+	d := newDesk(t)
+	e, other := d.publish(event.Prod, "order.paid", "1"), d.publish(event.Prod, "order.paid", "2")
+	d.postpone(e, "billing", time.Now().Add(time.Hour))
+	gone := d.bury(e, "ledger")
+	d.bury(other, "billing")
+	read[api.Counted](d, http.MethodDelete, "/v1/endpoints/billing/retries", prodKey, "")
+	of := func(query string) []string {
+		list := read[api.Attempts](d, http.MethodGet, "/v1/events/"+string(e.ID)+"/attempts"+query, prodKey, "")
+		if len(list.Data) != 0 || !list.Complete {
+			t.Errorf("%d attempts and complete is %t, want none and all", len(list.Data), list.Complete)
+		}
+		where := []string{}
+		for _, one := range list.Dead {
+			shown := read[api.Dead](d, http.MethodGet, "/v1/dead/"+one.ID, prodKey, "")
+			if one != shown || one.EventID != string(e.ID) {
+				t.Errorf("%+v beside the attempts of %s, and %+v in the list", one, e.ID, shown)
+			}
+			where = append(where, one.Endpoint+": "+one.Reason)
+		}
+		return where
+	}
+	for query, want := range map[string][]string{
+		"": {"ledger: gave up", "billing: cancelled"}, "?endpoint=billing": {"billing: cancelled"}, "?endpoint=nobody": {},
+	} {
+		if got := of(query); !slices.Equal(got, want) {
+			t.Errorf("%q: dead are %q, want %q", query, got, want)
+		}
+	}
+	read[api.Redelivery](d, http.MethodPost, "/v1/dead/"+gone+"/retry", prodKey, "")
+	if got := of(""); !slices.Equal(got, []string{"billing: cancelled"}) {
+		t.Errorf("dead are %q after one was retried", got)
 	}
 }

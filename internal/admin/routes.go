@@ -51,7 +51,7 @@ func (h *Handler) flowRoutes(of huma.API) {
 	register(of, get("events-read", "/v1/events/read", "Read on from a sequence, the oldest first, with bodies where asked for"), h.readEvents)
 	register(of, get("events-get", "/v1/events/{id}", "Show an event"), h.getEvent)
 	register(of, get("events-body", "/v1/events/{id}/body", "Read an event's body, byte for byte"), h.getBody)
-	register(of, get("events-attempts", "/v1/events/{id}/attempts", "List the attempts to deliver an event, the oldest first"), h.listAttempts)
+	register(of, get("events-attempts", "/v1/events/{id}/attempts", "List the attempts to deliver an event, the oldest first, and where it is dead"), h.listAttempts)
 	register(of, accepted(post("events-resend", "/v1/events/{id}/resend", "Deliver an event again, to one endpoint alone")), h.resend)
 
 	register(of, get("endpoints-list", "/v1/endpoints", "List the endpoints and how they are doing"), h.listEndpoints)
@@ -80,6 +80,7 @@ func (h *Handler) flowRoutes(of huma.API) {
 	register(of, get("dead-get", "/v1/dead/{id}", "Show a dead event"), h.getDead)
 	register(of, accepted(post("dead-retry", "/v1/dead/{id}/retry", "Deliver a dead event again, to its endpoint alone")), h.retryDead)
 	register(of, accepted(post("dead-retry-all", "/v1/dead/retry", "Deliver an endpoint's dead events again, up to 1000 in one request")), h.retryAllDead)
+	register(of, post("dead-drop-all", "/v1/dead/drop", "Take an endpoint's dead events from the list for good, up to 1000 in one request"), h.dropAllDead)
 	register(of, remove("dead-drop", "/v1/dead/{id}", "Take a dead event from the list for good"), h.dropDead)
 }
 

@@ -25,6 +25,9 @@ type Range struct {
 	After uint64
 	// Since and Until bound the time of storing, Until excluded; zero does not.
 	Since, Until time.Time
+	// Only, where it is not nil, selects what it returns true for, of Newest and Each
+	// alone: the messages are read to ask it.
+	Only func(Message) bool
 	// HeadersOnly leaves the bodies on the server; Size is known all the same.
 	HeadersOnly bool
 	// Batch is how many messages are asked for at a time, and so in memory at once;
@@ -62,7 +65,8 @@ var errMissed = fmt.Errorf("%w: messages were lost on their way", event.ErrUnava
 
 // Newest returns limit messages of a range, the newest first, after leaving out
 // the offset newest, and whether there are more. A stream can be read forwards
-// only: the place to begin at is looked for by counting.
+// only: the place to begin at is looked for by counting, and where Only has left
+// too few, further back.
 func (b *Bus) Newest(ctx context.Context, r Range, offset, limit int) (messages []Message, more bool, err error) {
 	v, err := b.view(ctx, r)
 	if err != nil || v.first >= v.end {
@@ -83,7 +87,7 @@ func (b *Bus) Newest(ctx context.Context, r Range, offset, limit int) (messages 
 		}); err != nil {
 			return nil, false, err
 		}
-		if len(last) < need && from > v.first && tries < maxRegresses {
+		if len(last) < need && from > v.first && (tries < maxRegresses || r.Only != nil) {
 			continue
 		}
 		for i := len(last) - 1 - offset; i >= 0 && len(messages) < limit; i-- {
@@ -234,7 +238,10 @@ func (v *view) read(ctx context.Context, from uint64, visit func(Message) bool) 
 			if err != nil {
 				return fmt.Errorf("read stream %s: %w", v.Stream, err)
 			}
-			if m.Sequence >= v.end || !visit(m) {
+			if m.Sequence >= v.end {
+				return nil
+			}
+			if (v.Only == nil || v.Only(m)) && !visit(m) {
 				return nil
 			}
 		}
