@@ -12,15 +12,20 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/jethook/jethook/internal/bus"
 )
 
 const (
-	// heartbeat is how often the server says that it still knows a request for
-	// messages. After two that did not come it is asked again: a consumer whose
-	// leader is gone has forgotten it.
-	heartbeat = 5 * time.Second
-	// expires is for how long a request holds.
-	expires = 30 * time.Second
+	// requestHolds is for how long a request for messages holds, and with it how
+	// long it takes to end the reading, since no request can be taken back. On a
+	// cluster it costs more, and there whoever has nothing to do asks too.
+	requestHolds        = time.Second
+	requestHoldsCluster = 5 * time.Second
+	// silence is for how long nothing has come, not even that a request is over,
+	// where the server has forgotten it, such as one whose leader is gone. It is
+	// asked again.
+	silence = 10 * time.Second
 	// quiet is for how long nothing has come where nothing more is on its way.
 	quiet = 20 * time.Millisecond
 	// statusRoom is for what the server says beside messages, while nobody reads.
@@ -34,27 +39,32 @@ const (
 type feed struct {
 	conn     *nats.Conn
 	subject  string // for requests
+	holds    time.Duration
 	advance  int
 	sub      *nats.Subscription
 	messages chan *nats.Msg
 	status   chan nats.Status // of the connection
 	drained  chan struct{}    // closed by drain
-	once     sync.Once        // of drain
+	hurried  chan struct{}    // closed by hurry
+	once     [2]sync.Once     // of drain and of hurry
 	ended    chan struct{}    // closed when nothing more comes
 
-	beat   time.Duration // heartbeat
-	asked  int           // for so many, which have not come yet
-	silent *time.Timer
-	lost   bool // the connection was
-	left   bool // the server was told that nothing more is wanted
+	patience time.Duration // silence
+	asked    int           // for so many, which have not come yet
+	silent   *time.Timer
+	lost     bool // the connection was
+	left     bool // the server was told that nothing more is wanted
 }
 
 // newFeed returns a feed that fetches so many messages in advance, and may grow.
-func newFeed(conn *nats.Conn, of jetstream.Consumer, advance, most int) (*feed, error) {
-	info := of.CachedInfo()
+func newFeed(b *bus.Bus, of jetstream.Consumer, advance, most int) (*feed, error) {
+	conn, info := b.JetStream().Conn(), of.CachedInfo()
 	f := &feed{conn: conn, subject: "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name, advance: advance,
-		beat:     heartbeat,
-		messages: make(chan *nats.Msg, 2*most+statusRoom), drained: make(chan struct{}), ended: make(chan struct{})}
+		holds: requestHoldsCluster, patience: silence, messages: make(chan *nats.Msg, 2*most+statusRoom),
+		drained: make(chan struct{}), hurried: make(chan struct{}), ended: make(chan struct{})}
+	if b.KeepsConsumers() {
+		f.holds = requestHolds
+	}
 	var err error
 	if f.sub, err = conn.ChanSubscribe(conn.NewInbox(), f.messages); err != nil {
 		return nil, err
@@ -62,7 +72,7 @@ func newFeed(conn *nats.Conn, of jetstream.Consumer, advance, most int) (*feed, 
 	var once sync.Once
 	f.sub.SetClosedHandler(func(string) { once.Do(func() { close(f.ended) }) })
 	f.status = conn.StatusChanged(nats.CONNECTED, nats.RECONNECTING)
-	f.silent = time.NewTimer(2 * heartbeat)
+	f.silent = time.NewTimer(silence)
 	return f, nil
 }
 
@@ -77,16 +87,26 @@ func (f *feed) close() {
 	_ = f.sub.Unsubscribe() // fails where it has ended already
 }
 
-// drain has no more messages asked for. Those that were asked for and are there are
-// read still: what the server hands out in the moment in which it hears that nothing
-// is wanted reaches nobody, and comes again only after the consumer's AckWait.
+// drain has no more messages asked for. Those that were asked for are read until they
+// have come or their request is over: what the server hands out in the moment in which
+// it hears that nothing is wanted reaches nobody, and comes again only after the
+// consumer's AckWait.
 func (f *feed) drain() {
-	f.once.Do(func() { close(f.drained) })
+	f.once[0].Do(func() { close(f.drained) })
 }
 
-func (f *feed) draining() bool {
+// hurry is drain that does not wait for the requests, where what reaches nobody comes
+// again soon.
+func (f *feed) hurry() {
+	f.drain()
+	f.once[1].Do(func() { close(f.hurried) })
+}
+
+func (f *feed) draining() bool { return isClosed(f.drained) }
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-f.drained:
+	case <-c:
 		return true
 	default:
 		return false
@@ -128,13 +148,12 @@ func (f *feed) next() (*nats.Msg, error) {
 }
 
 // ask asks for more when half of the messages have come. What is not sent is
-// asked for again when the connection is back, or after two heartbeats.
+// asked for again when the connection is back, or after the silence.
 func (f *feed) ask() {
 	if f.asked >= (f.advance+1)/2 || f.draining() {
 		return
 	}
-	_ = f.conn.PublishRequest(f.subject, f.sub.Subject, fmt.Appendf(nil, `{"expires":%d,"batch":%d,"idle_heartbeat":%d}`,
-		expires, f.advance-f.asked, f.beat))
+	_ = f.conn.PublishRequest(f.subject, f.sub.Subject, fmt.Appendf(nil, `{"expires":%d,"batch":%d}`, f.holds, f.advance-f.asked))
 	f.asked = f.advance
 }
 
@@ -146,18 +165,23 @@ func (f *feed) wait() (*nats.Msg, error) {
 		return m, nil
 	default:
 	}
-	drained, patience := f.drained, 2*f.beat
+	drained, hurried, patience := f.drained, f.hurried, f.patience
 	if f.draining() {
 		drained = nil // it is known
-		if !f.left {
-			patience = quiet
-		}
+	}
+	hurry := isClosed(hurried) && !f.left
+	if hurry {
+		patience = quiet
+	}
+	if isClosed(hurried) {
+		hurried = nil
 	}
 	f.silent.Reset(patience)
 	select {
 	case m := <-f.messages:
 		return m, nil
 	case <-drained:
+	case <-hurried:
 	case now, ok := <-f.status:
 		if !ok {
 			f.status = nil // the connection is closed, which ends the feed
@@ -167,7 +191,7 @@ func (f *feed) wait() (*nats.Msg, error) {
 		}
 		f.lost = now == nats.RECONNECTING
 	case <-f.silent.C:
-		if drained == nil && !f.left {
+		if hurry {
 			f.leave()
 			return nil, nil
 		}
@@ -195,7 +219,7 @@ func isDeleted(ctx context.Context, consumer jetstream.Consumer) bool {
 }
 
 // note takes in what the server says about a request. Where it refuses one, such
-// as while it shuts down, it is asked again after two heartbeats.
+// as while it shuts down, it is asked again after the silence.
 func (f *feed) note(header nats.Header) error {
 	text := strings.ToLower(header.Get("Description"))
 	switch header.Get("Status") {

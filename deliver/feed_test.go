@@ -15,7 +15,7 @@ func (b *bench) feed(advance, events int) (*feed, jetstream.Consumer) {
 	b.t.Helper()
 	b.fill("", events)
 	consumer := b.makeDurable()
-	f, err := newFeed(b.bus.JetStream().Conn(), consumer, advance, 2*advance)
+	f, err := newFeed(b.bus, consumer, advance, 2*advance)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -88,11 +88,49 @@ func TestADrainedFeedBringsWhatWasFetched(t *testing.T) {
 	}
 }
 
+func TestADrainedFeedWaitsForWhatItAskedFor(t *testing.T) {
+	b := newBench(t, always(200))
+	f, consumer := b.feed(4, 1)
+	f.holds = time.Hour
+	if _, err := f.next(); err != nil {
+		t.Fatal(err)
+	}
+	f.drain()
+	b.fill("late", 3) // which the server has a request for
+	for n := range 3 {
+		if _, err := f.next(); err != nil {
+			t.Fatalf("event %d: %v", n+1, err)
+		}
+	}
+	if m, err := f.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("then %v, %v; want the end", m, err)
+	}
+	if waiting := b.info(consumer).NumWaiting; waiting != 0 {
+		t.Errorf("%d requests wait", waiting)
+	}
+}
+
+func TestAFeedInAHurryDoesNotWaitForItsRequests(t *testing.T) {
+	b := newBench(t, always(200))
+	f, consumer := b.feed(8, 1)
+	f.holds = time.Hour
+	if _, err := f.next(); err != nil {
+		t.Fatal(err)
+	}
+	f.hurry()
+	if m, err := f.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("message %v, error %v; want the end", m, err)
+	}
+	if pending := b.info(consumer).NumAckPending; pending != 1 {
+		t.Errorf("%d were handed out, want the one", pending)
+	}
+}
+
 func TestAFeedThatTheServerForgotAsksAgain(t *testing.T) {
 	b := newBench(t, always(200))
 	f, _ := b.feed(8, 1)
 	known := f.subject
-	f.beat, f.subject = 50*time.Millisecond, "nobody.is.there"
+	f.patience, f.subject = 50*time.Millisecond, "nobody.is.there"
 	if m, err := f.next(); !errors.Is(err, jetstream.ErrNoHeartbeat) {
 		t.Fatalf("message %v, error %v; want %v", m, err, jetstream.ErrNoHeartbeat)
 	}

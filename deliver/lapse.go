@@ -52,7 +52,7 @@ func Lapse(ctx context.Context, c PullerConfig, find func(event.Env, string) (En
 	if err != nil {
 		return fmt.Errorf("consumer of lapsed leases: %w", err)
 	}
-	feed, err := newFeed(c.Bus.JetStream().Conn(), consumer, atOnce, atOnce)
+	feed, err := newFeed(c.Bus, consumer, atOnce, atOnce)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func (s *shift) read(ctx, work context.Context, from source) error {
 // not begun. So many events are fetched in advance, or more where that suits the
 // endpoint; where fewer do, pull ends by itself. It returns how many do.
 func (s *shift) pull(ctx, work context.Context, from source, batch int) (next int, err error) {
-	messages, err := newFeed(s.config.Bus.JetStream().Conn(), from.consumer, batch, mostInAdvance(pullBatch(s.endpoint)))
+	messages, err := newFeed(s.config.Bus, from.consumer, batch, mostInAdvance(pullBatch(s.endpoint)))
 	if err != nil {
 		return batch, err
 	}
@@ -49,6 +49,7 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	defer context.AfterFunc(ctx, messages.drain)()
+	defer context.AfterFunc(s.hurries, messages.hurry)()
 	next = batch
 	for {
 		msg, err := messages.next()

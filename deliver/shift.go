@@ -26,6 +26,7 @@ type shift struct {
 	attempts sync.WaitGroup
 	telling  sync.Mutex // held while the endpoint's failing or its recovery is told
 
+	hurries     context.Context // ends where the reading is not to wait for what the server may hand out yet
 	stopReading context.CancelFunc
 	gone        struct {
 		sync.Mutex
@@ -71,6 +72,7 @@ func newShift(w *Worker, stream jetstream.Stream, sources ...source) *shift {
 		Worker:   w,
 		stream:   stream,
 		sources:  sources,
+		hurries:  context.Background(),
 		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]string)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger.With(w.endpoint.who())),
 	}
@@ -84,6 +86,15 @@ func (s *shift) run(ctx context.Context) error {
 	defer cutOff(nil)
 	go s.recorder.run(base)
 	stopKeeping := s.keepAlive()
+
+	var hurry context.CancelFunc
+	s.hurries, hurry = context.WithCancel(base)
+	defer hurry()
+	defer context.AfterFunc(ctx, func() {
+		if s.mayHurry(ctx) {
+			hurry()
+		}
+	})()
 
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -102,6 +113,14 @@ func (s *shift) run(ctx context.Context) error {
 	stopKeeping()
 	s.flush(base)
 	return err
+}
+
+// mayHurry reports, when ctx has ended, whether nobody misses what the server hands out
+// meanwhile and nobody takes. Beside the embedded server all that is not settled comes
+// at once at the next start of the process.
+func (s *shift) mayHurry(ctx context.Context) bool {
+	cause := context.Cause(ctx)
+	return errors.Is(cause, ErrRemoved) || s.config.Bus.KeepsConsumers() && !errors.Is(cause, ErrStopped)
 }
 
 // flush makes sure that the server has taken in what was settled: it takes a

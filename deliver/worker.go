@@ -185,6 +185,15 @@ func (w *Worker) Breaker() Breaker { return w.gate.state() }
 // Concurrency returns how many attempts may be in flight now.
 func (w *Worker) Concurrency() int { return int(w.gate.window.size.Load()) }
 
+// Causes with which the context of Run may be ended while the process goes on.
+var (
+	// ErrStopped has Run wait until the server hands out nothing more to it, for five
+	// seconds at most: what reaches nobody would be delivered late.
+	ErrStopped = errors.New("the worker was stopped")
+	// ErrRemoved says that its consumers are deleted next, so that it need not wait.
+	ErrRemoved = errors.New("the worker was removed")
+)
+
 // errDrained ends attempts that outlast the shutdown.
 var errDrained = errors.New("shutting down")
 

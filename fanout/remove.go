@@ -150,7 +150,7 @@ func (r *Registry) stopWorkers(ctx context.Context, of ref) error {
 	var stopped []*worker
 	for w := range r.workers {
 		if w.ref == of {
-			w.stopLocked()
+			w.stopLocked(deliver.ErrRemoved)
 			stopped = append(stopped, w)
 		}
 	}

@@ -29,7 +29,7 @@ type replayer struct {
 	endpoint deliver.Endpoint // as it was listed
 	worker   *deliver.Worker
 	tally    *deliver.Tally // what the record does not have yet
-	stop     context.CancelFunc
+	stop     context.CancelCauseFunc
 	done     chan struct{}
 }
 
@@ -106,7 +106,7 @@ func (r *Registry) tendReplays(ctx context.Context, all *replays) error {
 	all.over = over
 	for id, w := range all.running {
 		if !wanted[id] {
-			w.stop()
+			w.stop(deliver.ErrStopped)
 			delete(all.running, id)
 		}
 	}
@@ -128,7 +128,7 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 	w, info := all.running[one.ID], consumer.CachedInfo()
 	if info.NumAckPending == 0 && (info.Delivered.Stream >= one.End || info.NumPending == 0) {
 		if w != nil { // it has nothing left in work, and its counts are part of the record
-			w.stop()
+			w.stop(deliver.ErrRemoved)
 			<-w.done
 			delete(all.running, one.ID)
 		}
@@ -142,7 +142,7 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 	share := float64(max(r.replicas, 1))
 	r.mu.Unlock()
 	if w != nil && (!listed || !reflect.DeepEqual(w.endpoint, e)) {
-		w.stop() // once it is done it starts with what holds now
+		w.stop(deliver.ErrStopped) // once it is done it starts with what holds now
 	}
 	if !listed {
 		if removed, err := r.removed(ctx, &one, w != nil); err != nil || !removed {
@@ -258,7 +258,7 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
 	config := deliver.WorkerConfig{
 		Endpoint: e, Bus: r.config.Bus, Client: r.config.Client, Logger: r.config.Logger, Tracer: r.config.Tracer, Meter: r.config.Meter,
 		OnGone:       func(ctx context.Context, reason string) error { return r.gone(ctx, &e, reason, time.Time{}) },
@@ -270,7 +270,7 @@ func (r *Registry) startReplay(ctx context.Context, one Replay, e deliver.Endpoi
 	}
 	worker, err := deliver.NewWorker(config)
 	if err != nil {
-		stop()
+		stop(nil)
 		return nil, err
 	}
 	w := &replayer{endpoint: listed, worker: worker, tally: &config.Replay.Tally, stop: stop, done: make(chan struct{})}

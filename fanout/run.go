@@ -74,7 +74,7 @@ func (r *Registry) settle(ctx context.Context, group *errgroup.Group) {
 			r.tellWorkerLocked(w)
 			continue
 		}
-		w.stopLocked()
+		w.stopLocked(deliver.ErrStopped)
 	}
 	if ctx.Err() != nil {
 		return

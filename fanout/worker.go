@@ -16,7 +16,7 @@ import (
 type worker struct {
 	ref      ref
 	endpoint deliver.Endpoint
-	stop     context.CancelFunc
+	stop     context.CancelCauseFunc
 	stopping bool
 	delivery *deliver.Worker // the latest; nil before the first
 	done     chan struct{}   // closed when it has drained
@@ -40,17 +40,18 @@ func (r *Registry) tellWorkerLocked(w *worker) {
 	}
 }
 
-func (w *worker) stopLocked() {
+// stopLocked ends the worker: because is deliver.ErrStopped or deliver.ErrRemoved.
+func (w *worker) stopLocked(because error) {
 	w.stopping = true
-	w.stop()
+	w.stop(because)
 }
 
 func (r *Registry) startLocked(ctx context.Context, group *errgroup.Group, e *Endpoint) {
-	ctx, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancelCause(ctx)
 	w := &worker{ref: e.ref(), endpoint: e.Endpoint, stop: stop, done: make(chan struct{})}
 	r.workers[w] = struct{}{}
 	group.Go(func() error {
-		defer stop()
+		defer stop(nil)
 		r.deliver(ctx, w)
 		r.mu.Lock()
 		delete(r.workers, w)

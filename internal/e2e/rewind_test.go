@@ -40,14 +40,14 @@ func TestAnEndpointIsRewoundWhilePausedAndAfterAKillGetsAllAgain(t *testing.T) {
 	if did := done[api.Rewind](t)(client.RewindEndpoint(t.Context(), "billing", api.RewindSpec{Confirm: would.Confirm})); !did.Rewound || did.Count != 10 {
 		t.Errorf("rewound as %+v, want 10 events", did)
 	}
-	_, err = client.RewindEndpoint(t.Context(), "billing", api.RewindSpec{Confirm: would.Confirm}) // it has had none of them now
-	refusedAs(t, err, http.StatusConflict)
 	b.kill()
 	b.run()
 	client = b.manager(prodKey)
 	eventually(t, "ten wait for it", func() bool {
 		return done[api.Endpoint](t)(client.Endpoint(t.Context(), "billing")).Waiting == 10
 	})
+	_, err = client.RewindEndpoint(t.Context(), "billing", api.RewindSpec{Confirm: would.Confirm}) // it has had none of them now
+	refusedAs(t, err, http.StatusConflict)
 	r.empty()
 	done[api.Endpoint](t)(client.Resume(t.Context(), "billing", api.Resume{}))
 	got := r.of(10)
