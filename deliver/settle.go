@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -152,10 +153,14 @@ func (s *shift) settled(d *delivery) {
 // handBack gives the message back to the server, to be handed out again to
 // whoever asks after the delay. It is at least a second: the server forgets at
 // a restart what was to be handed out again sooner, and then waits for AckWait.
-// It waits for the server's answer, since the server may be about to end.
+// Only where another worker has taken this one's place is it none. It waits for the
+// server's answer, since the server may be about to end.
 func (s *shift) handBack(d *delivery, delay time.Duration) {
 	s.giveUp(d)
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
+	if delay == 0 && errors.Is(context.Cause(s.life), ErrStopped) {
+		nak = []byte("-NAK")
+	}
 	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil && !s.over(err) {
 		s.logger.Warn("event could not be handed back; the server does so by itself", s.endpoint.who(), "event_id", d.eventID, "error", err)
 	}

@@ -26,6 +26,7 @@ type shift struct {
 	attempts sync.WaitGroup
 	telling  sync.Mutex // held while the endpoint's failing or its recovery is told
 
+	life        context.Context // of run
 	hurries     context.Context // ends where the reading is not to wait for what the server may hand out yet
 	stopReading context.CancelFunc
 	gone        struct {
@@ -72,6 +73,7 @@ func newShift(w *Worker, stream jetstream.Stream, sources ...source) *shift {
 		Worker:   w,
 		stream:   stream,
 		sources:  sources,
+		life:     context.Background(),
 		hurries:  context.Background(),
 		held:     held{messages: make(map[messageKey]*delivery), last: make(map[bool]string)},
 		recorder: newRecorder(w.config.Bus.JetStream(), AttemptsSubject(w.endpoint.Env, w.endpoint.Name), w.logger.With(w.endpoint.who())),
@@ -82,6 +84,7 @@ func newShift(w *Worker, stream jetstream.Stream, sources ...source) *shift {
 // run reads until ctx ends or a source fails, then lets what is in flight end.
 func (s *shift) run(ctx context.Context) error {
 	base := context.WithoutCancel(ctx)
+	s.life = ctx
 	work, cutOff := context.WithCancelCause(base)
 	defer cutOff(nil)
 	go s.recorder.run(base)
@@ -91,7 +94,7 @@ func (s *shift) run(ctx context.Context) error {
 	s.hurries, hurry = context.WithCancel(base)
 	defer hurry()
 	defer context.AfterFunc(ctx, func() {
-		if s.mayHurry(ctx) {
+		if s.mayHurry() {
 			hurry()
 		}
 	})()
@@ -115,11 +118,11 @@ func (s *shift) run(ctx context.Context) error {
 	return err
 }
 
-// mayHurry reports, when ctx has ended, whether nobody misses what the server hands out
-// meanwhile and nobody takes. Beside the embedded server all that is not settled comes
-// at once at the next start of the process.
-func (s *shift) mayHurry(ctx context.Context) bool {
-	cause := context.Cause(ctx)
+// mayHurry reports, when its life has ended, whether nobody misses what the server hands
+// out meanwhile and nobody takes. Beside the embedded server all that is not settled
+// comes at once at the next start of the process.
+func (s *shift) mayHurry() bool {
+	cause := context.Cause(s.life)
 	return errors.Is(cause, ErrRemoved) || s.config.Bus.KeepsConsumers() && !errors.Is(cause, ErrStopped)
 }
 
