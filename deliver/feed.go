@@ -56,15 +56,20 @@ type feed struct {
 	left     bool // the server was told that nothing more is wanted
 }
 
+// holding is for how long requests for messages hold.
+func holding(b *bus.Bus) time.Duration {
+	if b.KeepsConsumers() {
+		return requestHolds
+	}
+	return requestHoldsCluster
+}
+
 // newFeed returns a feed that fetches so many messages in advance, and may grow.
 func newFeed(b *bus.Bus, of jetstream.Consumer, advance, most int) (*feed, error) {
 	conn, info := b.JetStream().Conn(), of.CachedInfo()
 	f := &feed{conn: conn, subject: "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name, advance: advance,
-		holds: requestHoldsCluster, patience: silence, messages: make(chan *nats.Msg, 2*most+statusRoom),
+		holds: holding(b), patience: silence, messages: make(chan *nats.Msg, 2*most+statusRoom),
 		drained: make(chan struct{}), hurried: make(chan struct{}), ended: make(chan struct{})}
-	if b.KeepsConsumers() {
-		f.holds = requestHolds
-	}
 	var err error
 	if f.sub, err = conn.ChanSubscribe(conn.NewInbox(), f.messages); err != nil {
 		return nil, err

@@ -348,3 +348,25 @@ func TestASourceIsReadOnWithMoreInAdvance(t *testing.T) {
 		t.Errorf("%d requests for %d events, and %d in advance at the end, want %d", n, events, grown, most)
 	}
 }
+
+func TestAProbeTakesOneEventAndEndsItsReading(t *testing.T) {
+	b := newBench(t, always(200))
+	b.fill("", 3)
+	consumer := b.makeDurable()
+	b.config.Failing = true
+	s, err := b.worker().open(b.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.recorder.run(b.ctx)
+	turn, probe, _ := s.gate.enter(b.ctx, false)
+	if _, err := s.pull(turn, b.ctx, s.sources[0], 1); err != nil || !probe {
+		t.Errorf("pull: %v, as a probe: %t", err, probe)
+	}
+	s.gate.end()
+	s.attempts.Wait()
+	s.recorder.close()
+	if n := b.info(consumer).Delivered.Consumer; n != 1 {
+		t.Errorf("%d events were handed out for one probe", n)
+	}
+}

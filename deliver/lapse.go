@@ -57,7 +57,11 @@ func Lapse(ctx context.Context, c PullerConfig, find func(event.Env, string) (En
 		return err
 	}
 	defer feed.close()
-	defer context.AfterFunc(ctx, feed.drain)()
+	end := feed.drain
+	if c.Bus.KeepsConsumers() { // what reaches nobody comes at once at the next start
+		end = feed.hurry
+	}
+	defer context.AfterFunc(ctx, end)()
 	var working errgroup.Group
 	working.SetLimit(atOnce)
 	defer func() { _ = working.Wait() }() // what failed is logged

@@ -68,6 +68,7 @@ func (s *shift) pull(ctx, work context.Context, from source, batch int) (next in
 				switch {
 				case d.probe, next < batch && tooLong(batch, waited):
 					end()
+					messages.drain() // at once, or one more is asked for
 				case next < batch:
 					messages.drain() // what is fetched is delivered still
 				case next > batch:

@@ -315,3 +315,21 @@ func TestTooManyWhoWaitAreRefused(t *testing.T) {
 		t.Errorf("got %v after those who waited have left, want the event", got)
 	}
 }
+
+func TestBesideTheEmbeddedBusNobodyWaitsForLapsedLeasesWhenTheProcessEnds(t *testing.T) {
+	b := newBench(t, always(200))
+	ctx, cancel := context.WithCancel(b.ctx)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Lapse(ctx, b.pullerConfig(), func(event.Env, string) (Endpoint, bool) { return b.endpoint, true })
+	}()
+	for asks := false; !asks && b.ctx.Err() == nil; {
+		consumer, err := b.bus.JetStream().Consumer(b.ctx, bus.Retry, lapsedConsumer)
+		asks = err == nil && consumer.CachedInfo().NumWaiting == 1
+	}
+	began := time.Now()
+	cancel()
+	if err := <-ended; err != nil || time.Since(began) > requestHolds/2 {
+		t.Errorf("ended with %v after %s", err, time.Since(began))
+	}
+}

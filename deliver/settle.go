@@ -153,12 +153,18 @@ func (s *shift) settled(d *delivery) {
 // handBack gives the message back to the server, to be handed out again to
 // whoever asks after the delay. It is at least a second: the server forgets at
 // a restart what was to be handed out again sooner, and then waits for AckWait.
-// Only where another worker has taken this one's place is it none. It waits for the
+// Only where the worker was stopped is it none, for another may have taken its place;
+// and where each time that an event is handed out counts as an attempt it is as long
+// as this worker's requests hold, which would get it once more. It waits for the
 // server's answer, since the server may be about to end.
 func (s *shift) handBack(d *delivery, delay time.Duration) {
 	s.giveUp(d)
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
-	if delay == 0 && errors.Is(context.Cause(s.life), ErrStopped) {
+	switch {
+	case delay > 0:
+	case s.config.Replay.alone():
+		nak = fmt.Appendf(nil, `-NAK {"delay": %d}`, holding(s.config.Bus))
+	case errors.Is(context.Cause(s.life), ErrStopped):
 		nak = []byte("-NAK")
 	}
 	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil && !s.over(err) {

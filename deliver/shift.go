@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -93,7 +94,10 @@ func (s *shift) run(ctx context.Context) error {
 	var hurry context.CancelFunc
 	s.hurries, hurry = context.WithCancel(base)
 	defer hurry()
+	drain := time.AfterFunc(math.MaxInt64, func() { cutOff(errDrained) })
+	defer drain.Stop()
 	defer context.AfterFunc(ctx, func() {
+		drain.Reset(s.config.DrainTimeout) // the reading may take seconds more to end
 		if s.mayHurry() {
 			hurry()
 		}
@@ -109,8 +113,9 @@ func (s *shift) run(ctx context.Context) error {
 	err := readers.Wait()
 	s.gate.end()
 
-	drain := time.AfterFunc(s.config.DrainTimeout, func() { cutOff(errDrained) })
-	defer drain.Stop()
+	if ctx.Err() == nil {
+		drain.Reset(s.config.DrainTimeout)
+	}
 	s.attempts.Wait()
 	s.recorder.close()
 	stopKeeping()

@@ -187,8 +187,9 @@ func (w *Worker) Concurrency() int { return int(w.gate.window.size.Load()) }
 
 // Causes with which the context of Run may be ended while the process goes on.
 var (
-	// ErrStopped has Run wait until the server hands out nothing more to it, for five
-	// seconds at most: what reaches nobody would be delivered late.
+	// ErrStopped has Run wait until the server hands out nothing more to it, for a
+	// second, five on a cluster, and ten where it does not answer: what reaches nobody
+	// would be delivered late.
 	ErrStopped = errors.New("the worker was stopped")
 	// ErrRemoved says that its consumers are deleted next, so that it need not wait.
 	ErrRemoved = errors.New("the worker was removed")

@@ -2,10 +2,14 @@ package deliver
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/jethook/jethook/internal/bus"
 )
@@ -152,5 +156,67 @@ func TestRetryAfterSetsTheTimeOfTheNextAttempt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestWhatAStoppedReplayHandsBackIsNotHandedOutToItAgain(t *testing.T) {
+	release := make(chan struct{})
+	b := newBench(t, func(http.ResponseWriter, *http.Request) { <-release })
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
+	b.fill("", startConcurrency+2)
+	consumer := b.makeDurable()
+	b.config.Replay = &Replay{ID: "again", Consumer: "billing", End: 100, GiveUp: func(context.Context) error { return nil }}
+	ctx, stop := context.WithCancelCause(b.ctx)
+	ended := make(chan error, 1)
+	worker := b.worker()
+	go func() { ended <- worker.Run(ctx) }()
+	for range startConcurrency {
+		<-b.receiver.got
+	}
+	stop(ErrStopped)
+	b.until("EVENTS_TEST", "billing", func(info *jetstream.ConsumerInfo) bool { return info.NumWaiting == 0 })
+	free()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	batch, err := consumer.Fetch(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for m := range batch.Messages() {
+		n++
+		if meta, err := m.Metadata(); err != nil || meta.NumDelivered != 2 {
+			t.Errorf("event %d: %+v, %v, want it handed out for the second time: each counts as an attempt", n, meta, err)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d are handed out, want the two that were not begun", n)
+	}
+}
+
+func TestTheTimeOfADrainBeginsWithTheStopAndNotWhenTheReadingIsOver(t *testing.T) {
+	began, cut := make(chan struct{}), make(chan time.Time, 1)
+	b := newBench(t, func(_ http.ResponseWriter, r *http.Request) {
+		close(began)
+		<-r.Context().Done()
+		cut <- time.Now()
+	})
+	b.publish("1", []byte(`{}`))
+	b.makeDurable()
+	b.config.DrainTimeout = time.Millisecond
+	ctx, stop := context.WithCancelCause(b.ctx)
+	ended := make(chan error, 1)
+	worker := b.worker()
+	go func() { ended <- worker.Run(ctx) }()
+	<-began
+	stopped := time.Now()
+	stop(ErrStopped)
+	if took := (<-cut).Sub(stopped); took > requestHolds/2 {
+		t.Errorf("an attempt went on for %s", took)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
