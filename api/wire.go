@@ -98,7 +98,7 @@ type Dead struct {
 
 // DeadSelection selects dead events of an endpoint, to be retried or dropped.
 type DeadSelection struct {
-	Endpoint string `json:"endpoint" minLength:"1" maxLength:"64" doc:"The endpoint or subscriber that they are dead at; no other gets what is retried."`
+	Endpoint string `json:"endpoint" pattern:"^[A-Za-z0-9_-]{1,64}$" doc:"The endpoint or subscriber that they are dead at; no other gets what is retried."`
 	Type     string `json:"type,omitempty" maxLength:"256" doc:"Those of this name or pattern: * for one token, > for all that follow."`
 	Since    string `json:"since,omitempty" maxLength:"40" doc:"Those that died from this time on: RFC 3339, or how long ago, such as 2h."`
 	Until    string `json:"until,omitempty" maxLength:"40" doc:"Those that died before this time."`

@@ -198,6 +198,9 @@ func TestTheDeadEventsOfAnEndpointAreDroppedInBatchesAndStayEvents(t *testing.T)
 	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"billing","after":"x"}`), 422, "invalid")
 	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"nobody"}`), 404, "not_found")
 	d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{}`), 422, "invalid")
+	for _, many := range []string{"*", ">", "billing.>"} {
+		d.refused(d.ask(http.MethodPost, "/v1/dead/drop", prodKey, `{"endpoint":"`+many+`"}`), 422, "invalid")
+	}
 	if got := read[api.Dropped](d, http.MethodPost, "/v1/dead/drop", testKey, `{"endpoint":"billing"}`); got != (api.Dropped{}) {
 		t.Errorf("of the other environment: %+v, want none", got)
 	}
