@@ -196,16 +196,18 @@ func (r *Registry) lay(ctx context.Context, of ref) (idle bool, err error) {
 	if err := ignoreAbsent(js.DeleteConsumer(ctx, bus.Retry, deliver.DueConsumer(of.env, of.name))); err != nil {
 		return false, err
 	}
+	r.applying.Lock() // which looks at those that are parked and those that are not
+	idle, err = r.config.Bus.Park(ctx, bus.StreamName(of.env), of.name)
+	r.applying.Unlock()
+	if err != nil || !idle {
+		return false, err
+	}
 	retry, err := js.Stream(ctx, bus.Retry)
 	if err != nil {
 		return false, err
 	}
-	if tried, err := retries(ctx, retry, of); tried || err != nil {
-		return false, err
-	}
-	r.applying.Lock() // which looks at those that are parked and those that are not
-	defer r.applying.Unlock()
-	return r.config.Bus.Park(ctx, bus.StreamName(of.env), of.name)
+	tried, err := retries(ctx, retry, of)
+	return !tried && err == nil, err
 }
 
 // idle reports whether nothing waits for an endpoint, neither on its consumer

@@ -219,3 +219,24 @@ func TestWhatWaitsForAnEndpointThatIsDisabledWhileItWakesIsCounted(t *testing.T)
 		t.Errorf("shown as %+v, want one event to wait", s)
 	}
 }
+
+func TestWhatWasHandedOutToNobodyComesAtOnceWhereARetryEndsTheSleep(t *testing.T) {
+	b := openBus(t, t.TempDir())
+	r := newReplica(t, b, nil)
+	e := endpoint(t, "billing", "http://127.0.0.1:1", "shop.>")
+	r.apply(t, []Endpoint{e})
+	publish(t, b, "order.a")
+	if _, err := durable(t, b, "billing").Next(); err != nil { // by a worker that has ended meanwhile
+		t.Fatal(err)
+	}
+	pointer := deliver.Pointer{Env: event.Prod, Endpoint: "billing", Sequence: 1, EventID: event.NewID(event.Prod, "shop", "order.a")}
+	if _, err := b.Put(t.Context(), bus.Retry, pointer.At(time.Now().Add(time.Hour))); err != nil {
+		t.Fatal(err)
+	}
+	if idle, err := r.lay(t.Context(), e.ref()); idle || err != nil {
+		t.Errorf("asleep: %t, %v", idle, err)
+	}
+	if unsettled := durable(t, b, "billing").CachedInfo().NumAckPending; unsettled != 0 {
+		t.Errorf("%d wait for whoever has them", unsettled)
+	}
+}

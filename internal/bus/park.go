@@ -95,11 +95,11 @@ func (b *Bus) Park(ctx context.Context, stream, name string) (bool, error) {
 		return false, err
 	}
 	info := found.CachedInfo()
+	if !info.Config.MemoryStorage {
+		return info.NumPending == 0 && info.NumAckPending == 0, nil
+	}
 	if info.NumPending > 0 && info.NumAckPending == 0 {
 		return false, nil
-	}
-	if !info.Config.MemoryStorage {
-		return true, nil
 	}
 	own, err := serverConfig(info.Config)
 	if err != nil {

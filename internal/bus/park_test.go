@@ -144,7 +144,6 @@ func TestADurableThatHasNotHeardOfItsNextEventMayNotRest(t *testing.T) {
 	expect(t, "events", fetch(t, b, "EVENTS_PROD", billing, 1), []uint64{2001})
 }
 
-// guarded is a lock that is looked at before it is given back.
 // What the server hands out to somebody who is gone by then is to come again before
 // its time.
 func TestWhatWasHandedOutToNobodyComesAtOnceAfterAParking(t *testing.T) {
@@ -157,6 +156,17 @@ func TestWhatWasHandedOutToNobodyComesAtOnceAfterAParking(t *testing.T) {
 	expect(t, "handed out", fetch(t, b, "EVENTS_PROD", billing, 6), []uint64{5, 6, 7, 8, 9, 10})
 }
 
+func TestADurableWithAFileForWhichEventsWaitMayNotRest(t *testing.T) {
+	b := (&lives{t: t, dir: t.TempDir()}).open()
+	for n := range 4 {
+		publish(t, b, numbered(n))
+	}
+	makeConsumer(t, b, "EVENTS_PROD", billingConfig())
+	fetch(t, b, "EVENTS_PROD", billing, 1)
+	expect(t, "may rest with an event in work", park(t, b), false)
+}
+
+// guarded is a lock that is looked at before it is given back.
 type guarded struct {
 	sync.Locker
 	before func()
