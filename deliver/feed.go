@@ -19,12 +19,15 @@ import (
 const (
 	// requestHolds is for how long a request for messages holds, and with it how
 	// long it takes to end the reading, since no request can be taken back. On a
-	// cluster it costs more, and there whoever has nothing to do asks too.
+	// cluster, which replicates requests, it is longer.
 	requestHolds        = time.Second
 	requestHoldsCluster = 5 * time.Second
-	// silence is for how long nothing has come, not even that a request is over,
-	// where the server has forgotten it, such as one whose leader is gone. It is
-	// asked again.
+	// requestHoldsIdle is for how long one holds at most where nothing came for the
+	// ones before, each of which held half as long as the next.
+	requestHoldsIdle = 30 * time.Second
+	// silence is for how long nothing has come, not even that a request is over or
+	// holds still, where the server has forgotten it, such as one whose leader is
+	// gone. It is asked again.
 	silence = 10 * time.Second
 	// quiet is for how long nothing has come where nothing more is on its way.
 	quiet = 20 * time.Millisecond
@@ -38,8 +41,8 @@ const (
 // without deliveries until two heartbeats are missed.
 type feed struct {
 	conn     *nats.Conn
-	subject  string // for requests
-	holds    time.Duration
+	subject  string        // for requests
+	shortest time.Duration // that a request holds
 	advance  int
 	sub      *nats.Subscription
 	messages chan *nats.Msg
@@ -50,6 +53,9 @@ type feed struct {
 	ended    chan struct{}    // closed when nothing more comes
 
 	patience time.Duration // silence
+	holds    time.Duration // that the next request does
+	idle     bool          // nothing has come since the last one
+	until    time.Time     // when a drained feed no longer waits for its requests
 	asked    int           // for so many, which have not come yet
 	silent   *time.Timer
 	lost     bool // the connection was
@@ -68,7 +74,7 @@ func holding(b *bus.Bus) time.Duration {
 func newFeed(b *bus.Bus, of jetstream.Consumer, advance, most int) (*feed, error) {
 	conn, info := b.JetStream().Conn(), of.CachedInfo()
 	f := &feed{conn: conn, subject: "$JS.API.CONSUMER.MSG.NEXT." + info.Stream + "." + info.Name, advance: advance,
-		holds: holding(b), patience: silence, messages: make(chan *nats.Msg, 2*most+statusRoom),
+		shortest: holding(b), holds: holding(b), patience: silence, messages: make(chan *nats.Msg, 2*most+statusRoom),
 		drained: make(chan struct{}), hurried: make(chan struct{}), ended: make(chan struct{})}
 	var err error
 	if f.sub, err = conn.ChanSubscribe(conn.NewInbox(), f.messages); err != nil {
@@ -95,7 +101,7 @@ func (f *feed) close() {
 // drain has no more messages asked for. Those that were asked for are read until they
 // have come or their request is over: what the server hands out in the moment in which
 // it hears that nothing is wanted reaches nobody, and comes again only after the
-// consumer's AckWait.
+// consumer's AckWait. Where nothing has come for long it does not wait for that.
 func (f *feed) drain() {
 	f.once[0].Do(func() { close(f.drained) })
 }
@@ -143,7 +149,7 @@ func (f *feed) next() (*nats.Msg, error) {
 			continue
 		}
 		if len(m.Data) > 0 || len(m.Header["Status"]) == 0 {
-			f.asked = max(0, f.asked-1)
+			f.asked, f.idle, f.holds = max(0, f.asked-1), false, f.shortest
 			return m, nil
 		}
 		if err := f.note(m.Header); err != nil {
@@ -158,8 +164,12 @@ func (f *feed) ask() {
 	if f.asked >= (f.advance+1)/2 || f.draining() {
 		return
 	}
-	_ = f.conn.PublishRequest(f.subject, f.sub.Subject, fmt.Appendf(nil, `{"expires":%d,"batch":%d}`, f.holds, f.advance-f.asked))
-	f.asked = f.advance
+	request := fmt.Appendf(nil, `{"expires":%d,"batch":%d`, f.holds, f.advance-f.asked)
+	if f.holds >= silence { // or it would be taken for forgotten
+		request = fmt.Appendf(request, `,"idle_heartbeat":%d`, silence/2)
+	}
+	_ = f.conn.PublishRequest(f.subject, f.sub.Subject, append(request, '}'))
+	f.asked, f.idle = f.advance, true
 }
 
 // wait returns the next that comes from the server, or nil when it was something
@@ -171,12 +181,12 @@ func (f *feed) wait() (*nats.Msg, error) {
 	default:
 	}
 	drained, hurried, patience := f.drained, f.hurried, f.patience
+	ending := f.draining() && !f.left
+	if ending {
+		patience = f.whileEnding()
+	}
 	if f.draining() {
 		drained = nil // it is known
-	}
-	hurry := isClosed(hurried) && !f.left
-	if hurry {
-		patience = quiet
 	}
 	if isClosed(hurried) {
 		hurried = nil
@@ -196,7 +206,7 @@ func (f *feed) wait() (*nats.Msg, error) {
 		}
 		f.lost = now == nats.RECONNECTING
 	case <-f.silent.C:
-		if hurry {
+		if ending {
 			f.leave()
 			return nil, nil
 		}
@@ -216,6 +226,19 @@ func (f *feed) wait() (*nats.Msg, error) {
 	return nil, nil
 }
 
+// whileEnding is for how long a drained feed waits for the next message: not at all
+// where it is to hurry, nothing has come for long, or the server should have said by
+// now that the requests are over.
+func (f *feed) whileEnding() time.Duration {
+	if f.until.IsZero() {
+		f.until = time.Now().Add(2 * f.shortest)
+	}
+	if isClosed(f.hurried) || f.holds > f.shortest {
+		return quiet
+	}
+	return max(quiet, time.Until(f.until))
+}
+
 // isDeleted reports whether a consumer has been silent because it is not there any
 // more. Otherwise the server is to be asked again.
 func isDeleted(ctx context.Context, consumer jetstream.Consumer) bool {
@@ -232,7 +255,9 @@ func (f *feed) note(header nats.Header) error {
 		return fmt.Errorf("%w: %s", jetstream.ErrBadRequest, text)
 	case "404", "408":
 		left, _ := strconv.Atoi(header.Get("Nats-Pending-Messages"))
-		f.asked = max(0, f.asked-left)
+		if f.asked = max(0, f.asked-left); f.idle {
+			f.holds = min(2*f.holds, max(requestHoldsIdle, f.shortest))
+		}
 	case "409":
 		if strings.Contains(text, "consumer deleted") {
 			return jetstream.ErrConsumerDeleted

@@ -91,7 +91,7 @@ func TestADrainedFeedBringsWhatWasFetched(t *testing.T) {
 func TestADrainedFeedWaitsForWhatItAskedFor(t *testing.T) {
 	b := newBench(t, always(200))
 	f, consumer := b.feed(4, 1)
-	f.holds = time.Hour
+	f.shortest, f.holds = time.Hour, time.Hour
 	if _, err := f.next(); err != nil {
 		t.Fatal(err)
 	}
@@ -110,10 +110,29 @@ func TestADrainedFeedWaitsForWhatItAskedFor(t *testing.T) {
 	}
 }
 
+func TestAFeedForWhichNothingComesAsksMoreSeldomAndDoesNotWaitAtItsEnd(t *testing.T) {
+	b := newBench(t, always(200))
+	f, _ := b.feed(8, 1)
+	f.shortest, f.holds = 10*time.Millisecond, time.Second
+	if _, err := f.next(); err != nil || f.holds != f.shortest {
+		t.Fatalf("error %v, and after an event a request holds for %s", err, f.holds)
+	}
+	for _, want := range []time.Duration{20 * time.Millisecond, 40 * time.Millisecond} {
+		f.idle = true
+		if err := f.note(nats.Header{"Status": {"408"}, "Nats-Pending-Messages": {"7"}}); err != nil || f.holds != want {
+			t.Errorf("the next request holds for %s, %v; want %s", f.holds, err, want)
+		}
+	}
+	f.drain()
+	if wait := f.whileEnding(); wait != quiet {
+		t.Errorf("at its end it waits for %s", wait)
+	}
+}
+
 func TestAFeedInAHurryDoesNotWaitForItsRequests(t *testing.T) {
 	b := newBench(t, always(200))
 	f, consumer := b.feed(8, 1)
-	f.holds = time.Hour
+	f.shortest, f.holds = time.Hour, time.Hour
 	if _, err := f.next(); err != nil {
 		t.Fatal(err)
 	}

@@ -301,7 +301,7 @@ func TestAReplayOfAnEndpointThatIsNotHeardOfYetWaits(t *testing.T) {
 	r.apply(t, nil)
 	publish(t, b, "order.a", "order.b")
 	made := replayOf(t, b, e, ReplaySpec{Events: []event.Pattern{"shop.>"}})
-	if err := r.tendReplays(t.Context(), &replays{running: make(map[string]*replayer)}); err != nil {
+	if err := r.tendReplays(t.Context(), newReplays()); err != nil {
 		t.Fatal(err)
 	}
 	if now := progressed(t, b, made); now.State != ReplayRunning {
@@ -321,11 +321,14 @@ func TestAReplayOfAnEndpointThatAnotherProcessHasWaits(t *testing.T) {
 	r := newReplica(t, b, nil)
 	r.apply(t, nil)
 	r.now = func() time.Time { return time.Now().Add(time.Hour) }
-	if err := r.tendReplays(t.Context(), &replays{running: make(map[string]*replayer)}); err != nil {
+	if err := r.tendReplays(t.Context(), newReplays()); err != nil {
 		t.Fatal(err)
 	}
 	if now := progressed(t, b, made); now.State != ReplayRunning {
 		t.Errorf("it is %s: %s", now.State, now.Reason)
+	}
+	if want := "jethook replay cancel " + made.ID; !strings.Contains(r.logs.String(), want) {
+		t.Errorf("the log does not say how to end it (%q):\n%s", want, r.logs)
 	}
 }
 

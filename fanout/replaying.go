@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -37,13 +39,18 @@ type replayer struct {
 type replays struct {
 	running map[string]*replayer // by id
 	over    map[string]bool      // by key: for good, and so not read again
+	told    map[string]bool      // by id: that it waits for its endpoint
 	ending  sync.WaitGroup       // workers
+}
+
+func newReplays() *replays {
+	return &replays{running: make(map[string]*replayer), told: make(map[string]bool)}
 }
 
 // replay runs the replays until ctx ends. Every process that delivers has a worker
 // for each, and they share its consumer.
 func (r *Registry) replay(ctx context.Context) {
-	all := &replays{running: make(map[string]*replayer)}
+	all := newReplays()
 	defer all.ending.Wait()
 	ticker := time.NewTicker(replayInterval)
 	defer ticker.Stop()
@@ -104,6 +111,7 @@ func (r *Registry) tendReplays(ctx context.Context, all *replays) error {
 		problems = append(problems, r.tendReplay(ctx, one, all))
 	}
 	all.over = over
+	maps.DeleteFunc(all.told, func(id string, _ bool) bool { return !wanted[id] })
 	for id, w := range all.running {
 		if !wanted[id] {
 			w.stop(deliver.ErrStopped)
@@ -145,7 +153,11 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 		w.stop(deliver.ErrStopped) // once it is done it starts with what holds now
 	}
 	if !listed {
-		if removed, err := r.removed(ctx, &one, w != nil); err != nil || !removed {
+		removed, err := r.removed(ctx, &one, w != nil)
+		if err == nil && !removed {
+			all.tellOfWaiting(r.config.Logger, &one, r.now())
+		}
+		if err != nil || !removed {
 			return err
 		}
 		return r.endReplay(ctx, &one, ReplayFailed, "the endpoint was removed")
@@ -169,6 +181,16 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 	return r.tallyReplay(ctx, &one, w.tally)
 }
 
+// tellOfWaiting logs once that a replay waits for an endpoint that is not in the list.
+func (all *replays) tellOfWaiting(logger *slog.Logger, one *Replay, now time.Time) {
+	if all.told[one.ID] || now.Sub(one.CreatedAt) < listingTime {
+		return
+	}
+	all.told[one.ID] = true
+	logger.Warn("replay waits for its endpoint, which this process does not have; to end it: jethook replay cancel "+one.ID,
+		"replay", one.ID, "endpoint", one.Endpoint, "env", one.Env)
+}
+
 // removed reports whether the endpoint of a replay, which this process does not list,
 // was removed: it has no consumer, also not by another process that lists it. What was
 // made over the API is heard of only after a moment, and may have a replay before.
@@ -180,11 +202,15 @@ func (r *Registry) removed(ctx context.Context, one *Replay, served bool) (bool,
 	if _, parked, err := r.config.Bus.IsParked(stream, one.Endpoint); parked || err != nil {
 		return false, err
 	}
-	_, err := r.config.Bus.JetStream().Consumer(ctx, stream, one.Endpoint)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return true, nil
+	events, err := r.config.Bus.JetStream().Stream(ctx, stream)
+	if err != nil {
+		return false, err
 	}
-	return false, err
+	if have, err := lookConsumer(ctx, events, one.Endpoint); have != nil || err != nil {
+		return false, err
+	}
+	rewound, err := r.config.Bus.Placeholder(ctx, events, one.Endpoint)
+	return rewound == 0 && err == nil, err
 }
 
 // endReplay ends a replay for good.
