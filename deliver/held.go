@@ -22,6 +22,24 @@ type held struct {
 	mu       sync.Mutex
 	messages map[messageKey]*delivery
 	last     map[bool]string // reply subject of the last of each source that was acknowledged, by due
+	tried    map[uint64]int  // attempts made at what is to be handed out again by a replay that goes alone
+}
+
+// tries is how many attempts were made at a delivery, where nothing else says so.
+func (h *held) tries(d *delivery) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.tried[d.key.sequence]
+}
+
+// try notes the attempts that were made at a delivery which comes again.
+func (h *held) try(d *delivery, attempts int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.tried == nil {
+		h.tried = make(map[uint64]int)
+	}
+	h.tried[d.key.sequence] = attempts
 }
 
 // add reports whether the message is not held already.
@@ -56,6 +74,7 @@ func (h *held) settled(d *delivery) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.messages, d.key)
+	delete(h.tried, d.key.sequence)
 	h.last[d.key.due] = d.msg.Reply
 }
 

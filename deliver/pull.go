@@ -136,7 +136,7 @@ func (s *shift) take(ctx, work context.Context, from source, msg *nats.Msg) *del
 	d := &delivery{msg: msg, key: messageKey{due: from.due, sequence: meta.Sequence.Stream}, place: jetstream.MsgMetadata{
 		Sequence: jetstream.SequencePair(meta.Sequence), NumDelivered: meta.NumDelivered}}
 	if s.config.Replay.alone() {
-		d.attempts = int(meta.NumDelivered) - 1
+		d.attempts = s.held.tries(d)
 	}
 	if !from.due && s.held.progress.Settled(d.key.sequence) { // in an earlier life of the process
 		s.note(d, s.selects(d))

@@ -75,6 +75,7 @@ func (s *shift) follow(ctx context.Context, d *delivery, a *Attempt) {
 // postpone stores a pointer that has the event delivered again at its time.
 func (s *shift) postpone(ctx context.Context, d *delivery, a *Attempt) {
 	if s.config.Replay.alone() {
+		s.held.try(d, a.Number)
 		s.handBack(d, time.Until(a.NextAt))
 		return
 	}
@@ -153,18 +154,12 @@ func (s *shift) settled(d *delivery) {
 // handBack gives the message back to the server, to be handed out again to
 // whoever asks after the delay. It is at least a second: the server forgets at
 // a restart what was to be handed out again sooner, and then waits for AckWait.
-// Only where the worker was stopped is it none, for another may have taken its place;
-// and where each time that an event is handed out counts as an attempt it is as long
-// as this worker's requests hold, which would get it once more. It waits for the
-// server's answer, since the server may be about to end.
+// Only where the worker was stopped is it none, for another may have taken its place.
+// It waits for the server's answer, since the server may be about to end.
 func (s *shift) handBack(d *delivery, delay time.Duration) {
 	s.giveUp(d)
 	nak := fmt.Appendf(nil, `-NAK {"delay": %d}`, max(delay, time.Second))
-	switch {
-	case delay > 0:
-	case s.config.Replay.alone():
-		nak = fmt.Appendf(nil, `-NAK {"delay": %d}`, holding(s.config.Bus))
-	case errors.Is(context.Cause(s.life), ErrStopped):
+	if delay == 0 && errors.Is(context.Cause(s.life), ErrStopped) {
 		nak = []byte("-NAK")
 	}
 	if _, err := s.config.Bus.JetStream().Conn().Request(d.msg.Reply, nak, flushTimeout); err != nil && !s.over(err) {

@@ -74,9 +74,9 @@ type Replay struct {
 	End      uint64 // the sequence of the last one; what follows is passed over
 
 	// GiveUp makes the replay go without an endpoint's retries: the consumer hands
-	// out again what failed, by the endpoint's Retry, which counts each time that it
-	// is handed out as an attempt, and GiveUp is called for an event that would be
-	// dead, in place of storing it. After an error it is called again. Nil is not to.
+	// out again what failed, by the endpoint's Retry, whose attempts are counted from
+	// the worker's start, and GiveUp is called for an event that would be dead, in
+	// place of storing it. After an error it is called again. Nil is not to.
 	GiveUp func(ctx context.Context) error
 
 	// Tally counts what becomes of the events, before their messages are settled.
