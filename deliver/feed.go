@@ -22,8 +22,9 @@ const (
 	// cluster, which replicates requests, it is longer.
 	requestHolds        = time.Second
 	requestHoldsCluster = 5 * time.Second
-	// requestHoldsIdle is for how long one holds at most where nothing came for the
-	// ones before, each of which held half as long as the next.
+	// Where nothing came for idleRequests in a row each holds twice as long as the
+	// one before, up to requestHoldsIdle.
+	idleRequests     = 8
 	requestHoldsIdle = 30 * time.Second
 	// silence is for how long nothing has come, not even that a request is over or
 	// holds still, where the server has forgotten it, such as one whose leader is
@@ -54,7 +55,7 @@ type feed struct {
 
 	patience time.Duration // silence
 	holds    time.Duration // that the next request does
-	idle     bool          // nothing has come since the last one
+	idle     int           // requests in a row for which nothing came
 	until    time.Time     // when a drained feed no longer waits for its requests
 	asked    int           // for so many, which have not come yet
 	silent   *time.Timer
@@ -149,7 +150,7 @@ func (f *feed) next() (*nats.Msg, error) {
 			continue
 		}
 		if len(m.Data) > 0 || len(m.Header["Status"]) == 0 {
-			f.asked, f.idle, f.holds = max(0, f.asked-1), false, f.shortest
+			f.asked, f.idle, f.holds = max(0, f.asked-1), 0, f.shortest
 			return m, nil
 		}
 		if err := f.note(m.Header); err != nil {
@@ -169,7 +170,7 @@ func (f *feed) ask() {
 		request = fmt.Appendf(request, `,"idle_heartbeat":%d`, silence/2)
 	}
 	_ = f.conn.PublishRequest(f.subject, f.sub.Subject, append(request, '}'))
-	f.asked, f.idle = f.advance, true
+	f.asked = f.advance
 }
 
 // wait returns the next that comes from the server, or nil when it was something
@@ -255,7 +256,8 @@ func (f *feed) note(header nats.Header) error {
 		return fmt.Errorf("%w: %s", jetstream.ErrBadRequest, text)
 	case "404", "408":
 		left, _ := strconv.Atoi(header.Get("Nats-Pending-Messages"))
-		if f.asked = max(0, f.asked-left); f.idle {
+		f.asked = max(0, f.asked-left)
+		if f.idle++; f.idle >= idleRequests {
 			f.holds = min(2*f.holds, max(requestHoldsIdle, f.shortest))
 		}
 	case "409":

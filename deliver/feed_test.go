@@ -117,8 +117,8 @@ func TestAFeedForWhichNothingComesAsksMoreSeldomAndDoesNotWaitAtItsEnd(t *testin
 	if _, err := f.next(); err != nil || f.holds != f.shortest {
 		t.Fatalf("error %v, and after an event a request holds for %s", err, f.holds)
 	}
-	for _, want := range []time.Duration{20 * time.Millisecond, 40 * time.Millisecond} {
-		f.idle = true
+	f.idle = idleRequests - 2
+	for _, want := range []time.Duration{10 * time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond} {
 		if err := f.note(nats.Header{"Status": {"408"}, "Nats-Pending-Messages": {"7"}}); err != nil || f.holds != want {
 			t.Errorf("the next request holds for %s, %v; want %s", f.holds, err, want)
 		}
