@@ -27,13 +27,18 @@ func (r *Registry) removeAbsent(ctx context.Context, p *plan) error {
 			continue
 		}
 		delete(r.known, of)
-		level, text := slog.LevelInfo, "removed with its consumer"
-		if waiting > 0 {
-			level, text = slog.LevelWarn, "removed with its consumer, and what waited is not delivered; to keep an endpoint's place write enabled: false instead"
-		}
-		r.config.Logger.Log(ctx, level, text, "name", of.name, "env", of.env, "kind", k, "waiting", waiting)
+		r.tellRemoved(ctx, of, k, waiting)
 	}
 	return errors.Join(problems...)
+}
+
+// tellRemoved logs what was removed, and how much waited for it.
+func (r *Registry) tellRemoved(ctx context.Context, of ref, k kind, waiting uint64) {
+	level, text := slog.LevelInfo, "removed with its consumer"
+	if waiting > 0 {
+		level, text = slog.LevelWarn, "removed with its consumer, and what waited is not delivered; to keep an endpoint's place write enabled: false instead"
+	}
+	r.config.Logger.Log(ctx, level, text, "name", of.name, "env", of.env, "kind", k, "waiting", waiting)
 }
 
 // replace removes an earlier endpoint or subscriber of a name that a new one has.
@@ -41,9 +46,11 @@ func (r *Registry) replace(ctx context.Context, p *plan, c *consumer) error {
 	r.mu.Lock()
 	delete(r.wanted, c.ref) // or Run would start its worker again
 	r.mu.Unlock()
+	waiting := r.backlog(ctx, p, c.ref)
 	if err := r.remove(ctx, p, c.ref, c.kind); err != nil {
 		return err
 	}
+	r.tellRemoved(ctx, c.ref, c.kind, waiting)
 	delete(p.found, c.ref)
 	delete(p.busy, c.ref)
 	delete(p.records, c.ref)

@@ -32,15 +32,16 @@ const (
 // own, and leaves the endpoint's place and what is known of its health alone; an
 // event that fails goes through the endpoint's retries.
 type Replay struct {
-	ID       string          `json:"id"`
-	Env      event.Env       `json:"env"`
-	Endpoint string          `json:"endpoint,omitempty"`
-	Target   []byte          `json:"target,omitempty"` // in place of Endpoint, encrypted
-	To       string          `json:"to,omitempty"`     // its scheme and host
-	Events   []event.Pattern `json:"events"`
-	Begin    uint64          `json:"begin"` // the sequence it begins with
-	End      uint64          `json:"end"`   // and ends with
-	Where    string          `json:"where,omitempty"`
+	ID         string          `json:"id"`
+	Env        event.Env       `json:"env"`
+	Endpoint   string          `json:"endpoint,omitempty"`
+	EndpointID string          `json:"endpoint_id,omitempty"` // of the endpoint, where it has one
+	Target     []byte          `json:"target,omitempty"`      // in place of Endpoint, encrypted
+	To         string          `json:"to,omitempty"`          // its scheme and host
+	Events     []event.Pattern `json:"events"`
+	Begin      uint64          `json:"begin"` // the sequence it begins with
+	End        uint64          `json:"end"`   // and ends with
+	Where      string          `json:"where,omitempty"`
 	// PerSecond is the rate, over all replicas; 0 is the endpoint's own.
 	PerSecond float64     `json:"per_second,omitempty"`
 	State     ReplayState `json:"state"`

@@ -332,6 +332,35 @@ func TestAReplayOfAnEndpointThatAnotherProcessHasWaits(t *testing.T) {
 	}
 }
 
+func TestAReplayDoesNotGoOnToAnotherEndpointOfTheName(t *testing.T) {
+	b, to := openBus(t, t.TempDir()), newReceiver(t)
+	earlier, later := endpoint(t, "billing", "http://127.0.0.1:1", "shop.none"), endpoint(t, "billing", to.url, "shop.none")
+	earlier.ID, later.ID = "ep_1", "ep_2"
+	r := newReplica(t, b, nil)
+	r.apply(t, []Endpoint{earlier})
+	publish(t, b, "order.a", "order.b", "order.c")
+	of := ReplaySpec{Events: []event.Pattern{"shop.>"}, PerSecond: 0.01}
+	early, late := replayOf(t, b, earlier, of), replayOf(t, b, later, of) // of which this process has not heard yet
+	all := newReplays()
+	defer all.ending.Wait()
+	for _, list := range []Endpoint{earlier, later} {
+		r.apply(t, []Endpoint{list})
+		if err := r.tendReplays(t.Context(), all); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := progressed(t, b, early); now.State != ReplayFailed || now.Reason != errReplaced.Error() {
+		t.Errorf("that of the earlier one is %s: %s", now.State, now.Reason)
+	}
+	to.next(t)
+	if now := progressed(t, b, late); now.over() && now.State != ReplayDone {
+		t.Errorf("that of the later one is %s: %s", now.State, now.Reason)
+	}
+	for _, w := range all.running {
+		w.stop(nil)
+	}
+}
+
 func TestAReplayFollowsItsEndpoint(t *testing.T) {
 	b, before, after := openBus(t, t.TempDir()), newReceiver(t), newReceiver(t)
 	e := endpoint(t, "billing", before.url, "shop.none")

@@ -143,6 +143,9 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 		return r.endReplay(ctx, &one, ReplayDone, "")
 	}
 	e, listed, err := r.endpointOf(&one)
+	if errors.Is(err, errReplaced) {
+		return r.endReplay(ctx, &one, ReplayFailed, err.Error()) // which ends its worker at the next look
+	}
 	if err != nil {
 		return err
 	}

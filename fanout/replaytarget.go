@@ -81,8 +81,11 @@ func (d *Directory) seal(ctx context.Context, r *Replay, t Target, dry bool) (e 
 	return e, err
 }
 
+// errReplaced means that another endpoint has the name by now.
+var errReplaced = errors.New("the endpoint was removed")
+
 // endpointOf returns the endpoint that a replay delivers to, and false where it is
-// not there any more.
+// not listed. Where a later one of the name is, that is errReplaced.
 func (r *Registry) endpointOf(one *Replay) (deliver.Endpoint, bool, error) {
 	if len(one.Target) > 0 {
 		text, err := r.config.Vault.Decrypt(one.Target, one.sealed())
@@ -96,8 +99,16 @@ func (r *Registry) endpointOf(one *Replay) (deliver.Endpoint, bool, error) {
 		e, err := t.endpoint(one)
 		return e, true, err
 	}
-	e, listed := r.endpoint(one.Env, one.Endpoint)
-	return e, listed, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, listed := r.wanted[ref{one.Env, one.Endpoint}]
+	switch {
+	case !listed || one.EndpointID == "" || e.ID == "" || e.ID == one.EndpointID:
+		return e.Endpoint, listed, nil
+	case e.ID < one.EndpointID: // this process has heard of the one before alone
+		return deliver.Endpoint{}, false, nil
+	}
+	return deliver.Endpoint{}, false, errReplaced
 }
 
 // forTarget has the worker of a replay do without an endpoint: what fails is tried
@@ -145,5 +156,6 @@ func (d *Directory) replayEndpoint(ctx context.Context, r *Replay, spec ReplaySp
 		r.Events = e.Events
 	}
 	e.SystemEvents = namesSystem(e.Events)
+	r.EndpointID = e.ID
 	return e.Endpoint, nil
 }

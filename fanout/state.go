@@ -263,12 +263,20 @@ func (s state) failedSince() time.Time {
 }
 
 // fail writes that the endpoint fails and returns the record in force: what
-// another replica wrote before stands, and so does that it is disabled.
+// another replica wrote before stands but for the reason, and so does that it is
+// disabled.
 func fail(ctx context.Context, bucket jetstream.KeyValue, key string, f failing) (record, error) {
 	f.Told = untold
 	return change(ctx, bucket, key, func(have state) state {
-		if have.Disabled != nil && have.Disabled.Fingerprint == f.Fingerprint ||
-			have.Failing != nil && have.Failing.Fingerprint == f.Fingerprint {
+		switch {
+		case have.Disabled != nil && have.Disabled.Fingerprint == f.Fingerprint:
+			return have
+		case have.Failing != nil && have.Failing.Fingerprint == f.Fingerprint:
+			if have.Failing.Reason != f.Reason {
+				next := *have.Failing
+				next.Reason = f.Reason
+				have.Failing = &next
+			}
 			return have
 		}
 		return state{Failing: &f, Paused: have.Paused, Resumed: have.Resumed}
