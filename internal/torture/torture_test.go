@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -24,6 +25,14 @@ func TestAStoreThatIsThrownAwayIsSeen(t *testing.T) {
 	h := built
 	h.patience = 3 * time.Second // what is missing will not come
 	got := try(t, h, row{name: "the store is thrown away", strike: func(ctx context.Context, t *trial) error {
+		if err := await(ctx, "something was delivered", func(context.Context) error {
+			if t.ledger.count().delivered == 0 {
+				return errors.New("nothing was delivered")
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
 		t.bridges[0].kill()
 		if err := os.RemoveAll(filepath.Join(t.dir, "store")); err != nil {
 			return err
