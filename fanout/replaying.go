@@ -128,7 +128,7 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 		one, consumer, err = r.wakeReplay(ctx, one)
 	}
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return r.endReplay(ctx, &one, ReplayFailed, "its consumer was deleted by somebody else")
+		return r.failReplay(ctx, &one, "its consumer was deleted by somebody else")
 	}
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 	}
 	e, listed, err := r.endpointOf(&one)
 	if errors.Is(err, errReplaced) {
-		return r.endReplay(ctx, &one, ReplayFailed, err.Error()) // which ends its worker at the next look
+		return r.failReplay(ctx, &one, reasonRemoved) // which ends its worker at the next look
 	}
 	if err != nil {
 		return err
@@ -163,7 +163,7 @@ func (r *Registry) tendReplay(ctx context.Context, one Replay, all *replays) err
 		if err != nil || !removed {
 			return err
 		}
-		return r.endReplay(ctx, &one, ReplayFailed, "the endpoint was removed")
+		return r.failReplay(ctx, &one, reasonRemoved)
 	}
 	if w == nil {
 		if w, err = r.startReplay(ctx, one, e, &all.ending); err != nil {
@@ -202,14 +202,11 @@ func (r *Registry) removed(ctx context.Context, one *Replay, served bool) (bool,
 		return false, nil
 	}
 	stream := bus.StreamName(one.Env)
-	if _, parked, err := r.config.Bus.IsParked(stream, one.Endpoint); parked || err != nil {
+	if _, err := r.config.Bus.Place(ctx, stream, one.Endpoint); !errors.Is(err, bus.ErrNotFound) {
 		return false, err
 	}
 	events, err := r.config.Bus.JetStream().Stream(ctx, stream)
 	if err != nil {
-		return false, err
-	}
-	if have, err := lookConsumer(ctx, events, one.Endpoint); have != nil || err != nil {
 		return false, err
 	}
 	rewound, err := r.config.Bus.Placeholder(ctx, events, one.Endpoint)

@@ -81,8 +81,11 @@ func (d *Directory) seal(ctx context.Context, r *Replay, t Target, dry bool) (e 
 	return e, err
 }
 
+// reasonRemoved is that of a replay whose endpoint is not there any more.
+const reasonRemoved = "the endpoint was removed"
+
 // errReplaced means that another endpoint has the name by now.
-var errReplaced = errors.New("the endpoint was removed")
+var errReplaced = errors.New(reasonRemoved)
 
 // endpointOf returns the endpoint that a replay delivers to, and false where it is
 // not listed. Where a later one of the name is, that is errReplaced.
