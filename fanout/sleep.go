@@ -192,8 +192,7 @@ func (r *Registry) lay(ctx context.Context, of ref) (idle bool, err error) {
 	if err := r.stopWorkers(ctx, of); err != nil {
 		return false, err
 	}
-	js := r.config.Bus.JetStream()
-	if err := ignoreAbsent(js.DeleteConsumer(ctx, bus.Retry, deliver.DueConsumer(of.env, of.name))); err != nil {
+	if err := ignoreAbsent(r.config.Bus.JetStream().DeleteConsumer(ctx, bus.Retry, deliver.DueConsumer(of.env, of.name))); err != nil {
 		return false, err
 	}
 	r.applying.Lock() // which looks at those that are parked and those that are not
@@ -202,26 +201,25 @@ func (r *Registry) lay(ctx context.Context, of ref) (idle bool, err error) {
 	if err != nil || !idle {
 		return false, err
 	}
-	retry, err := js.Stream(ctx, bus.Retry)
-	if err != nil {
-		return false, err
-	}
-	tried, err := retries(ctx, retry, of)
-	return !tried && err == nil, err
+	return r.hasNoRetries(ctx, of)
 }
 
 // idle reports whether nothing waits for an endpoint, neither on its consumer
 // nor to be tried again.
 func (r *Registry) idle(ctx context.Context, of ref) (bool, error) {
-	js := r.config.Bus.JetStream()
-	consumer, err := js.Consumer(ctx, bus.StreamName(of.env), of.name)
+	consumer, err := r.config.Bus.JetStream().Consumer(ctx, bus.StreamName(of.env), of.name)
 	if err != nil {
 		return false, err
 	}
 	if waits(consumer.CachedInfo()) > 0 {
 		return false, nil
 	}
-	retry, err := js.Stream(ctx, bus.Retry)
+	return r.hasNoRetries(ctx, of)
+}
+
+// hasNoRetries reports whether the endpoint has no deliveries that are due again.
+func (r *Registry) hasNoRetries(ctx context.Context, of ref) (bool, error) {
+	retry, err := r.config.Bus.JetStream().Stream(ctx, bus.Retry)
 	if err != nil {
 		return false, err
 	}
